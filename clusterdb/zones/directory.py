@@ -19,13 +19,14 @@ from __future__ import annotations
 import os
 import re
 import threading
+import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from clusterdb.errors import RemoteError, RemoteUnavailableError
+from clusterdb.errors import RemoteDamagedError, RemoteError, RemoteUnavailableError
 from clusterdb.remote.objects import Directory, Engine, Listed
 from clusterdb.zones import segment
 from clusterdb.zones.segment import ENTRY_BYTES_MAX, Record, Segment, Writer, segment_bytes
@@ -39,6 +40,7 @@ _FILE = re.compile(r"(\d{12})(\.end)?")
 _ENTRY = re.compile(r"(copies/[^/]+/[^/]+)/(\d{12})(\.end)?")
 _END = ".end"
 _NO_END = 1 << 62
+Files = list[tuple[int, bool]]
 
 
 @dataclass(slots=True)
@@ -46,19 +48,16 @@ class Staged:
     """An entry that was written to a segment; it is created when it was synced, and :meth:`finish` returns True.
 
     :ivar record: the bytes that have to be synced, in the file ``writer.fd``
+    :ivar give_up: to be called when the sync has failed: the segment ends before the entry
     """
 
     writer: Writer
     record: Record
+    give_up: Callable[[], None]
 
     def finish(self) -> bool:
-        """Count the entry, which is synced; False if somebody else continues the log."""
+        """Count the entry, which is synced; False if somebody else continues the log.  Raises OSError."""
         return self.writer.written(self.record)
-
-    def fail(self) -> None:
-        """Take the entry back: its sync has failed."""
-        with suppress(OSError):
-            self.writer.void(self.record)
 
 
 class NodeDirectory:
@@ -76,6 +75,10 @@ class NodeDirectory:
         self._can_stage = False
         self._segments: dict[str, Segment | None] = {}
         """What has been read of the files, by path; None: an entry of its own."""
+        self._known: dict[str, Files] = {}
+        """The files of folders, when they were last listed."""
+        self._ends: dict[str, int] = {}
+        """The ends that were agreed on, by path."""
         self._deleted: dict[str, set[int]] = {}
         self._guard = threading.RLock()
 
@@ -96,24 +99,33 @@ class NodeDirectory:
             folder, position = match[1], int(match[2])
             with suppress(FileNotFoundError), self._directory.translated("read", path, may_miss=True):
                 first, end = self._file_of(folder, position)
+                if position > end:
+                    return None
                 with self._opened(folder, first) as (fd, read):
                     if read is not None:
-                        return _part_of(fd, read.record_of(fd, position), start, length) if position <= end else None
-            if match[2] != f"{first:012}":
-                return None
+                        return read.part(fd, position, start, length)
+                if position == first:
+                    return self._whole(path, start, length)
+            return None
+        return self._whole(path, start, length)
+
+    def _whole(self, path: str, start: int, length: int | None) -> bytes | None:
+        """A part of an object that is a file."""
         if length is None:
             return self._directory.get(path)
         return self._directory.get_range(path, start, length)
 
     def _sizes(self, folder: str, first: int, size_bytes: int) -> dict[int, int]:
-        """The positions in a file, and the sizes of their entries."""
+        """The positions in a file, and their shares of its size: the first one's includes what belongs to none."""
         _, end = self._file_of(folder, first)
         with self._opened(folder, first) as (fd, read):
             if read is None:
                 return {first: size_bytes}
-            return {at: record.length for at, record in enumerate(read.records(fd), first) if at <= end}
+            sizes = {at: record.length for at, record in enumerate(read.records(fd), first) if at <= end}
+        sizes[first] += size_bytes - sum(sizes.values())
+        return sizes
 
-    def _files(self, folder: str) -> list[tuple[int, bool]]:
+    def _files(self, folder: str) -> Files:
         """The files of a folder, in order: the first position, and whether the end was agreed on."""
         with suppress(FileNotFoundError):
             names = {path.name for path in (self._directory.root / folder).iterdir() if _FILE.fullmatch(path.name)}
@@ -121,15 +133,19 @@ class NodeDirectory:
         return []
 
     def _file_of(self, folder: str, position: int) -> tuple[int, int]:
-        """The first position of the file that may have a position, and the last that it can have (Q12)."""
-        files = self._files(folder)
-        index = bisect_right(files, (position, True)) - 1
+        """The first position of the file that may have a position, and the last that it can have (Q12).
+
+        Raises FileNotFoundError, RemoteUnavailableError, RemoteDamagedError.
+        """
+        known = self._known.get(folder, [])
+        if not known or position >= known[-1][0]:  # where the others end is known for ever
+            known = self._known[folder] = self._files(folder)
+        index = bisect_right(known, (position, True)) - 1
         if index < 0:
             raise FileNotFoundError
-        first, is_ended = files[index]
-        if index + 1 < len(files):
-            return first, files[index + 1][0] - 1
-        return first, self._agreed_end(folder, first) if is_ended else _NO_END
+        first, is_ended = known[index]
+        end = known[index + 1][0] - 1 if index + 1 < len(known) else _NO_END
+        return first, min(end, self._agreed_end(folder, first)) if is_ended else end
 
     @contextmanager
     def _opened(self, folder: str, first: int, flags: int = os.O_RDONLY) -> Iterator[tuple[int, Segment | None]]:
@@ -140,7 +156,7 @@ class NodeDirectory:
             with self._guard:
                 if path not in self._segments:
                     where = f"{self._directory.root}/{path}"
-                    self._segments[path] = Segment(where, first) if Segment.is_one(fd) else None
+                    self._segments[path] = Segment(where, first) if Segment.is_one(fd, where) else None
                 yield fd, self._segments[path]
         finally:
             os.close(fd)
@@ -151,13 +167,20 @@ class NodeDirectory:
         if match is None or match[3] is not None:
             return self._directory.create(path, data)
         folder, position = match[1], int(match[2])
-        with self._directory.translated("write", path):
-            staged = self._written(folder, position, data, grows=True)
-            if staged is not None:
-                self._sync(staged, path)
-                if staged.finish():
-                    return True
-            return self._begin_file(folder, position, data)
+        try:
+            with self._directory.translated("write", path):
+                staged = self._written(folder, position, data, grows=True)
+                if staged is not None:
+                    try:
+                        segment.CALLS.sync(staged.writer.fd)
+                    except OSError:
+                        staged.give_up()
+                        raise
+                    if staged.finish():
+                        return True
+                return self._begin_file(folder, position, data)
+        except RemoteUnavailableError as error:  # that the entry can be read would prove nothing
+            raise RemoteError(str(error)) from None
 
     def stage(self, path: str, data: bytes) -> Staged | None:
         """Write the next entry of the segment, and leave its sync to who commits; None: it has to be created.
@@ -179,21 +202,30 @@ class NodeDirectory:
         writer = self._writer
         if writer is None or (folder, position) != (self._folder, writer.last + 1) or len(data) > ENTRY_BYTES_MAX:
             return None
+        if writer.is_broken:
+            self._give_up()
+            return None
         try:
             if not writer.has_room(len(data)) and not (grows and writer.grow(len(data))):
                 return None
-            return Staged(writer, writer.write(data))
-        except OSError:  # what is in the file now is unknown
-            self._end_segment()
+            return Staged(writer, writer.write(data), self._give_up)
+        except OSError:
+            self._give_up()
             raise
 
-    def _sync(self, staged: Staged, path: str) -> None:
+    def _give_up(self) -> None:
+        """End the segment behind its last entry: what was written after that may be on the device, or not.
+
+        If that fails, who continues the log decides.
+        """
+        writer, folder = self._writer, self._folder
         try:
-            segment.CALLS.sync(staged.writer.fd)
-        except OSError as error:  # not RemoteUnavailableError: that an object can be read proves nothing then
-            staged.fail()
+            if writer is not None:
+                with suppress(OSError, RemoteError):
+                    writer.stop()
+                    self._agree_on(folder, writer.first, writer.last)
+        finally:
             self._end_segment()
-            raise RemoteError(f"cannot sync '{self._directory.root / path}': {error.strerror}") from None
 
     def _begin_file(self, folder: str, position: int, data: bytes) -> bool:
         """Create an entry in a file of its own, or in a new segment; False if its position is taken (Q12)."""
@@ -203,13 +235,13 @@ class NodeDirectory:
         if not is_next and position != self._last_position(folder) + 1:
             return False
         path = f"{folder}/{position:012}"
-        extends = len(data) <= ENTRY_BYTES_MAX and self._is_local()
+        extends = len(data) <= ENTRY_BYTES_MAX and self._is_local(folder)
         if not self._directory.create(path, segment_bytes(position, data) if extends else data):
             return False
         if extends:
-            root = self._directory.root
-            self._writer, self._folder = Writer(root / path, position), folder
-            self._can_stage = root.stat().st_dev == self._pool_device and can_sync_together(root)
+            self._writer, self._folder = Writer(self._directory.root / path, position), folder
+            device = os.fstat(self._writer.fd).st_dev
+            self._can_stage = device == self._pool_device and can_sync_together(self._directory.root / folder)
         return True
 
     def _last_position(self, folder: str) -> int:
@@ -223,21 +255,31 @@ class NodeDirectory:
                 if read is None:
                     return first
                 last = read.stop(fd)
-            self._directory.create(f"{folder}/{first:012}{_END}", b"%d\n" % last)
-            reach("segment: end agreed on")
+            self._agree_on(folder, first, last)
         return self._agreed_end(folder, first)
+
+    def _agree_on(self, folder: str, first: int, last: int) -> None:
+        """Propose the end of a segment: the first proposal counts."""
+        self._directory.create(f"{folder}/{first:012}{_END}", _end_bytes(first, last))
+        reach("segment: end agreed on")
 
     def _agreed_end(self, folder: str, first: int) -> int:
         where = f"{folder}/{first:012}{_END}"
+        if where in self._ends:
+            return self._ends[where]
         data = self._directory.get(where)
-        if data is None or not data.strip().isdigit():
-            raise RemoteUnavailableError(f"'{self._directory.root / where}' is damaged, or was deleted meanwhile")
-        return int(data)
+        if data is None:
+            raise RemoteUnavailableError(f"'{self._directory.root / where}' was deleted meanwhile")
+        text = data.split(b" ")[0]
+        if not text.isdigit() or data != _end_bytes(first, int(text)):
+            raise RemoteDamagedError(f"{self._directory.root / where} is damaged")
+        end = self._ends[where] = int(text)
+        return end
 
-    def _is_local(self) -> bool:
-        """Whether all machines that see the directory see a stop at once."""
-        there = next(path for path in (self._directory.root, *self._directory.root.parents) if path.is_dir())
-        kind = file_system_of(there)
+    def _is_local(self, folder: str) -> bool:
+        """Whether all machines that see a folder see a stop at once."""
+        path = self._directory.root / folder
+        kind = file_system_of(next(there for there in (path, *path.parents) if there.is_dir()))
         return kind not in REMOTE_FILE_SYSTEMS and not kind.startswith("fuse")
 
     def _end_segment(self) -> None:
@@ -294,13 +336,9 @@ class NodeDirectory:
                         yield Listed(f"{match[1]}/{position:012}", size, listed.changed_at)
 
 
-def _part_of(fd: int, record: Record | None, start: int, length: int | None) -> bytes | None:
-    if record is None:
-        return None
-    left = max(0, record.length - start)
-    wanted = left if length is None else min(left, length)
-    data = os.pread(fd, wanted, record.offset + start)
-    return data if len(data) == wanted else None  # deleted meanwhile
+def _end_bytes(first: int, last: int) -> bytes:
+    """What agrees on the end of the segment that begins at a position."""
+    return b"%d %08x\n" % (last, zlib.crc32(b"%d %d" % (first, last)))
 
 
 def node_engine(engine: Engine, pool_device: int | None, chores: Executor) -> Engine:

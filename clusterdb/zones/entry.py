@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from clusterdb.errors import RemoteDamagedError, RemoteFormatError
+from clusterdb.zones.segment import ENTRY_MAGIC
 from vfs.format.layout import SLOT_BYTES
 
 __all__ = [
@@ -39,7 +40,7 @@ __all__ = [
     "valid_until",
 ]
 
-_HEADER = b"clusterdb-entry 1 "
+_HEADER = ENTRY_MAGIC
 _STARTS_MAX = 64
 HEAD_BYTES_MAX = 8192
 """A document and the line before it are not longer."""

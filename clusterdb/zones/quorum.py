@@ -216,11 +216,14 @@ class Quorum:
         staged = dict(sorted(staged.items(), key=lambda item: item[1].writer.is_growing))
         errors = sync_together([(entry.writer.fd, entry.record) for entry in staged.values()])
         for (member, entry), error in zip(staged.items(), errors, strict=True):
-            if error is not None:
-                entry.fail()
-                member.drop(_problem(error))
-            elif member.log.finish(member.position + 1, batch, entry):
-                member.position, member.sequence = member.position + 1, batch.sequence
+            try:
+                if error is not None:
+                    entry.give_up()
+                    raise error
+                if member.log.finish(member.position + 1, batch, entry):
+                    member.position, member.sequence = member.position + 1, batch.sequence
+            except OSError as problem:
+                member.drop(_problem(problem))
         self._start(batch.sequence)
 
     def _has_to_do(self, member: Member, target: int) -> bool:

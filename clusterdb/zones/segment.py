@@ -8,9 +8,9 @@ device before an entry is written over it, so that its sync has no metadata to w
 
 Invariants
     Q10  Only the handle that created a segment extends it, one record after the other, and writes the next one when the
-         last one is on the device; room is on the device before a record is written there, and is added behind it.  So
-         only the last record can be torn, which has a sector that was not written; anything else that is wrong is
-         damage.
+         last one is on the device; after a sync that has failed it writes nothing more.  Room is on the device before a
+         record is written there, is added behind it, and a block of it follows each record.  So only the last record
+         can be torn, which has a sector that was not written; anything else that is wrong, or ends earlier, is damage.
     Q11  An entry counts as created when it is on the device and the segment was not stopped after that.
 """
 
@@ -22,7 +22,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -31,15 +31,16 @@ from clusterdb.errors import RemoteDamagedError
 from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES
 
-__all__ = ["CALLS", "ENTRY_BYTES_MAX", "Calls", "Record", "Segment", "Writer", "segment_bytes"]
+__all__ = ["CALLS", "ENTRY_BYTES_MAX", "ENTRY_MAGIC", "Calls", "Record", "Segment", "Writer", "segment_bytes"]
 
 BLOCK_BYTES = SLOT_BYTES
 ENTRY_BYTES_MAX = 1 << 20
 """A longer entry is an object of its own."""
-_FIRST_BYTES, _GROWTH_BYTES_MAX, _BYTES_MAX = 64 << 10, 1 << 20, 16 << 20
+_FIRST_BYTES, _GROWTH_BYTES_MAX, _BYTES_MAX = 32 << 10, 1 << 20, 16 << 20
 """The size of a segment at first, by how much it grows at most, and when another one follows it."""
 _AHEAD_BYTES_MAX = 512 << 10
 """It grows before it has less room than this, and than half of its size."""
+ENTRY_MAGIC = b"clusterdb-entry 1 "
 _MAGIC = b"clusterdb-entry 2 segment\n"  # releases that know no segments refuse it as a newer format
 _NONCE_AT, _STOP_AT, _CUT_AT = 64, 512, 1024
 _NONCE_BYTES = 16
@@ -75,7 +76,7 @@ def segment_bytes(position: int, data: bytes) -> bytes:
     nonce = secrets.token_bytes(_NONCE_BYTES)
     content = _MAGIC.ljust(_NONCE_AT, b"\0") + nonce + _CRC.pack(zlib.crc32(nonce))
     content = content.ljust(BLOCK_BYTES, b"\0") + _record(position, data, nonce)
-    return content + _room(nonce, max(_FIRST_BYTES, _aligned(len(content))) - len(content))
+    return content + _room(nonce, max(_FIRST_BYTES, _aligned(len(content)) + BLOCK_BYTES) - len(content))
 
 
 def _record(position: int, data: bytes, nonce: bytes) -> bytes:
@@ -98,23 +99,29 @@ class Writer:
     """The handle of who created a segment at a path (Q10).
 
     :ivar last: the position of its last entry
+    :ivar is_broken: whether it must not be used any more, since a sync has failed (see fsync(2))
     """
 
     def __init__(self, path: Path, first: int) -> None:
-        self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self.first, self.is_broken = first, False
         self._segment = Segment(str(path), first)
-        self.last = self._segment.last(self.fd)
-        self._end = _aligned(self._segment.end_bytes)
-        self._size = os.fstat(self.fd).st_size
-        self._growing = threading.Lock()
-        self._is_closed = False
+        self._growing, self._is_closed = threading.Lock(), False
+        with ExitStack() as stack:
+            self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            stack.callback(os.close, self.fd)
+            self._room_fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # which has errors of its own
+            stack.callback(os.close, self._room_fd)
+            self.last = self._segment.last(self.fd)
+            self._end = _aligned(self._segment.end_bytes)
+            self._size = os.fstat(self.fd).st_size
+            self._files = stack.pop_all()
 
     def has_room(self, length: int) -> bool:
-        """Whether there is room for an entry."""
-        return self._end + _HEAD_BYTES + length + _SECTOR_BYTES <= self._size
+        """Whether there is room for an entry, and a block behind it."""
+        return _aligned(self._end + _HEAD_BYTES + length) + BLOCK_BYTES <= self._size
 
     def grow(self, length: int) -> bool:
-        """Add room for an entry, if there is none; False if the segment has become long enough."""
+        """Add room for an entry, if there is none; False if the segment has become long enough.  Raises OSError."""
         if self._end >= _BYTES_MAX:
             return False
         while not self.has_room(length):
@@ -123,17 +130,24 @@ class Writer:
 
     def grow_ahead(self) -> None:
         """Add room before it is needed, from another thread."""
-        with suppress(OSError):  # who needs the room meets the problem
+        with suppress(OSError):  # it is broken now, which the next entry meets
             if self.wants_room:
                 self._add_room()
 
     def _add_room(self) -> None:
-        with self._growing:
-            if not self._is_closed:
-                more = min(self._size, _GROWTH_BYTES_MAX)
-                _write_all(self.fd, _room(self._segment.nonce, more), self._size)
-                CALLS.sync(self.fd)
-                self._size += more
+        try:
+            with self._growing:
+                if not self._is_closed:
+                    more = min(self._size, _GROWTH_BYTES_MAX)
+                    _write_all(self._room_fd, _room(self._segment.nonce, more), self._size)
+                    CALLS.sync(self._room_fd)
+                    self._size += more
+        except OSError:
+            self.is_broken = True
+            raise
+        finally:
+            if self._is_closed:
+                self.close()  # which has found it growing
 
     @property
     def is_growing(self) -> bool:
@@ -161,20 +175,24 @@ class Writer:
         self.last, self._end = self.last + 1, _aligned(record.offset + record.length)
         return True
 
-    def void(self, record: Record) -> None:
-        """Take an entry back whose sync failed: it can be read, but may not be on the device."""
-        _write_all(self.fd, _room(self._segment.nonce, _SECTOR_BYTES), record.offset)
+    def stop(self) -> None:
+        """Stop itself, since what it has written behind its last entry may be there, or not.  Raises OSError."""
+        self.is_broken = True
+        _write_all(self.fd, b"\1", _STOP_AT)
 
     @property
     def is_stopped(self) -> bool:
         """Whether somebody else continues the log, or has deleted the segment."""
-        return os.pread(self.fd, 1, _STOP_AT) != b"\0" or not os.fstat(self.fd).st_nlink
+        return self.is_broken or os.pread(self.fd, 1, _STOP_AT) != b"\0" or not os.fstat(self.fd).st_nlink
 
     def close(self) -> None:
-        """Close the file."""
-        with self._growing:
-            self._is_closed = True
-            os.close(self.fd)
+        """Close the files; waits for nothing: what adds room now closes them then."""
+        self._is_closed = True
+        if self._growing.acquire(blocking=False):
+            try:
+                self._files.close()
+            finally:
+                self._growing.release()
 
 
 class Segment:
@@ -191,15 +209,18 @@ class Segment:
         self.nonce = b""
 
     @staticmethod
-    def is_one(fd: int) -> bool:
-        """Whether a file is a segment; else it is an entry."""
-        return os.pread(fd, len(_MAGIC), 0) == _MAGIC
+    def is_one(fd: int, where: str) -> bool:
+        """Whether a file is a segment; else it is an entry.  Raises RemoteDamagedError if it is neither."""
+        magic = os.pread(fd, len(_MAGIC), 0)
+        if magic != _MAGIC and not magic.startswith(ENTRY_MAGIC):
+            raise RemoteDamagedError(f"{where} is damaged at byte 0, or of a newer release")
+        return magic == _MAGIC
 
     def records(self, fd: int) -> list[Record]:
         """The records, which have the positions from the first one on, without one that is torn."""
         if not self.nonce:
             self.nonce = self._checked_nonce(os.pread(fd, BLOCK_BYTES, 0))
-        is_cut = os.pread(fd, _NONCE_BYTES, _CUT_AT) == self.nonce
+        is_cut = self.is_cut(fd)
         while not (is_cut and self._records) and self._read_on(fd):
             pass
         if is_cut:
@@ -224,18 +245,41 @@ class Segment:
         records = self._records if index < len(self._records) else self.records(fd)
         return records[index] if index < len(records) else None
 
+    def part(self, fd: int, position: int, start: int, length: int | None) -> bytes | None:
+        """A part of the entry at a position; a length of None: all from the start on.  None if there is no entry."""
+        record = self.record_of(fd, position)
+        if record is None:
+            return None
+        left = max(0, record.length - start)
+        wanted = left if length is None else min(left, length)
+        data = os.pread(fd, wanted, record.offset + start)
+        if len(data) == wanted:
+            return data
+        if self.is_cut(fd):
+            return None
+        raise RemoteDamagedError(f"{self._where} is damaged at byte {record.offset + start + len(data)}: it ends there")
+
+    def is_cut(self, fd: int) -> bool:
+        """Whether it has no records any more but the first one."""
+        return os.pread(fd, _NONCE_BYTES, _CUT_AT) == self.nonce
+
     def cut(self, fd: int) -> None:
         """Free the space of all records but the first one, whatever its writer adds late."""
         first = self.records(fd)[0]
         _write_all(fd, self.nonce, _CUT_AT)
+        CALLS.sync(fd)
         CALLS.truncate(fd, first.offset + first.length)
 
     def stop(self, fd: int) -> int:
         """Stop the writer, and put what it has written on the device; the position of the last entry (Q11)."""
         _write_all(fd, b"\1", _STOP_AT)
+        CALLS.sync(fd)  # so that a writer on another machine sees it
         reach("segment: stopped")
         last = self.last(fd)
-        CALLS.sync(fd)  # after that: what is counted was perhaps not synced by its writer yet
+        offset, length = self._records[-1][0] - _HEAD_BYTES, _HEAD_BYTES + self._records[-1][1]
+        record = os.pread(fd, -(-length // _SECTOR_BYTES) * _SECTOR_BYTES, offset)
+        _write_all(fd, record, offset)  # perhaps its writer has not synced it yet, or in vain
+        CALLS.sync(fd)
         return last
 
     def _read_on(self, fd: int) -> bool:
@@ -250,7 +294,7 @@ class Segment:
             self._records.append(Record(offset + _HEAD_BYTES, length))  # a wrong one is met by who reads it
             self.end_bytes = offset + len(record)
             return True
-        is_room = head == _room(self.nonce, _SECTOR_BYTES)[: len(head)]
+        is_room = head == _room(self.nonce, _SECTOR_BYTES)[:_HEAD_BYTES]
         if is_room and not self._has_more(fd, offset):
             return False
         if os.pread(fd, _HEAD_BYTES, offset) != head:

@@ -2,8 +2,8 @@
 
 ``sync_file_range(2)`` writes the dirty pages of a range to the device and waits, but neither writes metadata nor
 flushes the device's own cache.  Where bytes are written over blocks that are on the device, there is no metadata to
-write; and the flush of one ``fdatasync(2)`` after that covers what the device was given before it.  This holds for file
-systems that write over blocks in place, and whose fdatasync always flushes: ext4 and XFS.
+write; and the flush of one ``fdatasync(2)`` after that covers what the device was given before it.  This holds for a
+file system that writes over blocks in place, shares none between files, and whose fdatasync always flushes: ext4.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vfs.storage.device import file_system_of
 
 __all__ = ["CALLS", "can_sync_together", "sync_together"]
 
-_FILE_SYSTEMS = frozenset({"ext4", "xfs"})
+_FILE_SYSTEMS = frozenset({"ext4"})
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 _sync_file_range = getattr(_libc, "sync_file_range", None)
@@ -55,11 +55,15 @@ def sync_together(ranges: Sequence[tuple[int, Record]]) -> list[OSError | None]:
     if not ranges:
         return []
     errors = [_error_of(CALLS.write_range, fd, record, _WRITE) for fd, record in ranges]
-    for index, (fd, record) in enumerate(ranges[1:], 1):
+    for index, (fd, record) in enumerate(ranges):
         waited = _error_of(CALLS.write_range, fd, record, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
         errors[index] = errors[index] or waited
-    flushed = _error_of(CALLS.flush, ranges[0][0])  # writes the first one, and flushes when all of them are written
-    return [error or flushed for error in errors]
+    for index, (fd, _) in enumerate(ranges):  # when all are written, one flush that succeeds is for all of them
+        flushed = _error_of(CALLS.flush, fd)
+        if flushed is None:
+            return errors
+        errors[index] = errors[index] or flushed
+    return errors
 
 
 def _error_of(call: Callable[..., None], *arguments: object) -> OSError | None:

@@ -18,7 +18,7 @@ def entries_of(node: Path, log: str = "*") -> list[tuple[Path, int, int]]:
         try:
             if path.suffix:
                 continue
-            if not Segment.is_one(fd):
+            if not Segment.is_one(fd, str(path)):
                 entries.append((path, 0, path.stat().st_size))
                 continue
             entries += [(path, *record) for record in Segment(str(path), int(path.name)).records(fd)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -101,6 +102,7 @@ class _DirectoryNode(Node):
 
     def heal(self) -> None:
         super().heal()
+        self._power.failure_rate = 0
         while self.held:
             self.deliver(1)
 
@@ -188,28 +190,48 @@ class _Power:
 
     def __init__(self) -> None:
         self._written: dict[Path, list[tuple[int, bytes]]] = {}
+        self._dropped: dict[Path, list[tuple[int, bytes]]] = {}
+        """What a sync has failed to write: no later one writes it, unless it is written again."""
+        self.random = Random(0)
+        self.failure_rate = 0.0
         self._waiting: list[int] = []
 
     def write_at(self, fd: int, data: bytes, offset: int) -> int:
-        self._written.setdefault(_path_of(fd), []).append((offset, os.pread(fd, len(data), offset)))
+        path = _path_of(fd)
+        before = os.pread(fd, len(data), offset)
+        again = [at for at, old in self._dropped.get(path, []) if offset <= at and at + len(old) <= offset + len(data)]
+        if again:  # what is on the device was recorded when it was written first
+            kept = self._dropped.pop(path)
+            self._dropped[path] = [(at, old) for at, old in kept if at not in again]
+            self._written.setdefault(path, []).extend((at, old) for at, old in kept if at in again)
+        else:
+            self._written.setdefault(path, []).append((offset, before))
         return os.pwrite(fd, data, offset)
 
     def sync(self, fd: int) -> None:
-        self._written.pop(_path_of(fd), None)
+        written = self._written.pop(_path_of(fd), [])
+        if self.random.random() < self.failure_rate:
+            self._dropped.setdefault(_path_of(fd), []).extend(written)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def write_range(self, fd: int, record: Record, flags: int) -> None:
-        if flags & 4:
-            self._waiting.append(fd)
+        if not flags & 4:
+            return
+        if self.random.random() < self.failure_rate:
+            self._dropped.setdefault(_path_of(fd), []).extend(self._written.pop(_path_of(fd), []))
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._waiting.append(fd)
 
     def flush(self, fd: int) -> None:
-        for waiting in (fd, *self._waiting):
-            self.sync(waiting)
+        self.sync(fd)
+        for waiting in self._waiting:
+            self._written.pop(_path_of(waiting), None)
         self._waiting.clear()
 
     def fail(self, root: Path, random: Random) -> None:
         """Take back some sectors of what was not synced in the files below a directory."""
         for path in root.rglob("*"):
-            for offset, before in reversed(self._written.pop(path, [])):
+            for offset, before in reversed(self._dropped.pop(path, []) + self._written.pop(path, [])):
                 data = bytearray(path.read_bytes())
                 for at in range(0, len(before), _SECTOR_BYTES):
                     if random.random() < 0.5:
@@ -226,6 +248,8 @@ def simulated_directories(folder: Path) -> Iterator[Callable[[Random, float], No
     def create(random: Random, fault_rate: float) -> Node:
         number = next(numbers)
         if number % 6 == 0:
+            power.random.seed(random.random())
+            power.failure_rate = random.choice([0, 0.01, 0.05])
             shutil.rmtree(folder)
             folder.mkdir()
         return _DirectoryNode(random, fault_rate, folder / str(number), power)

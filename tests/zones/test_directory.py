@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from clusterdb.remote import objects
 from clusterdb.remote.objects import Directory, Objects
 from clusterdb.zones import segment
 from clusterdb.zones.directory import NodeDirectory, Staged
+from clusterdb.zones.segment import ENTRY_MAGIC
 from vfs import failpoints
 
 _FOLDER = "copies/c/f"
@@ -27,7 +29,7 @@ def _path(position: int) -> str:
 
 
 def _entry(text: str, length: int = 0) -> bytes:
-    data = text.encode().ljust(length, b"\0")
+    data = (ENTRY_MAGIC + text.encode()).ljust(length, b"\0")
     return data + struct.pack("<I", zlib.crc32(data))
 
 
@@ -55,7 +57,7 @@ def test_entries_of_a_writer_share_a_file(tmp_path: Path) -> None:
     assert _names(tmp_path) == ["000000000001"]
     assert [listed.path for listed in _handle(tmp_path).list("copies")] == [_path(at) for at in range(1, 100)]
     assert _handle(tmp_path).get(_path(57)) == _entry("57", 1000)
-    assert _handle(tmp_path).get_range(_path(57), 1, 3) == b"7\0\0"
+    assert _handle(tmp_path).get_range(_path(57), len(ENTRY_MAGIC) + 1, 3) == b"7\0\0"
     assert _handle(tmp_path).get(_path(100)) is None
 
 
@@ -143,7 +145,8 @@ def test_long_entries_have_files_of_their_own(tmp_path: Path, monkeypatch: pytes
     for position, size in enumerate(sizes, 1):
         assert node.create(_path(position), _entry(str(position), size))
     assert [int(name) for name in _names(tmp_path)] == [1, 3, 4, 5, 6, 7]
-    assert [listed.size_bytes for listed in _handle(tmp_path).list(_FOLDER)] == [size + 4 for size in sizes]
+    sizes = [path.stat().st_size for path in (tmp_path / _FOLDER).iterdir()]
+    assert sum(listed.size_bytes for listed in _handle(tmp_path).list(_FOLDER)) == sum(sizes)
 
 
 def test_network_file_systems_share_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +181,7 @@ def test_deleted_entries_free_their_space(tmp_path: Path, monkeypatch: pytest.Mo
     assert _names(tmp_path) == []
 
 
-def test_entry_whose_sync_fails_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_whose_sync_fails_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = _handle(tmp_path)
     assert node.create(_path(1), _entry("1"))
 
@@ -187,8 +190,8 @@ def test_entry_whose_sync_fails_is_taken_back(tmp_path: Path, monkeypatch: pytes
 
     with monkeypatch.context() as patch:
         patch.setattr(segment.CALLS, "sync", fail)
-        with pytest.raises(RemoteError, match=f"cannot sync '{tmp_path}/{_path(2)}': Input/output error"):
-            node.create(_path(2), _entry("2"))
+        with pytest.raises(RemoteError, match=f"cannot write '{tmp_path}/{_path(2)}': Input/output error"):
+            node.create(_path(2), _entry("2", 20_000))
     assert _handle(tmp_path).get(_path(2)) is None
     assert node.create(_path(2), _entry("2 again"))
     assert _handle(tmp_path).get(_path(2)) == _entry("2 again")
@@ -214,13 +217,16 @@ def test_full_disk_is_an_error_and_leaves_the_log_whole(tmp_path: Path, monkeypa
     [
         ("000000000001", lambda data: data[:64] + b"\1" + data[65:], "is damaged at byte 64"),
         ("000000000001", lambda data: data[:4096] + b"\1" + data[4097:], "is damaged at byte 4096"),
-        ("000000000001.end", lambda data: b"x", "000000000001.end' is damaged"),
+        ("000000000001", lambda data: b"\1" + data[1:], "is damaged at byte 0, or of a newer release"),
+        ("000000000001", lambda data: data[:5000], "is damaged at byte 8192"),
+        ("000000000001.end", lambda data: b"2" + data[1:], "000000000001.end is damaged"),
+        ("000000000001.end", lambda data: data[:1], "000000000001.end is damaged"),
     ],
 )
 def test_damage_is_an_error(tmp_path: Path, name: str, damage: Callable[[bytes], bytes], message: str) -> None:
     assert _handle(tmp_path).create(_path(1), _entry("1"))
     if name.endswith("end"):
-        (tmp_path / _FOLDER / name).write_bytes(b"1\n")
+        assert not _handle(tmp_path).create(_path(1), _entry("other"))
     file = tmp_path / _FOLDER / name
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises((RemoteDamagedError, RemoteError), match=message):
@@ -243,3 +249,81 @@ def test_two_writers_agree_on_every_entry(tmp_path: Path) -> None:
         at = random.randint(1, len(model) + 1)
         assert random.choice(handles).get(_path(at)) == model.get(at)
     assert [listed.path for listed in handles[0].list("copies")] == [_path(at) for at in sorted(model)]
+
+
+def test_entry_that_others_have_counted_stays_when_its_sync_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end that was agreed on decides, and who has counted the entry has synced it."""
+    first, second = _handle(tmp_path), _handle(tmp_path)
+    assert first.create(_path(1), _entry("first 1"))
+
+    def fail(fd: int) -> None:
+        monkeypatch.setattr(segment.CALLS, "sync", os.fdatasync)
+        assert second.create(_path(3), _entry("second 3"))
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(segment.CALLS, "sync", fail)
+    with pytest.raises(RemoteError, match="Input/output error"):
+        first.create(_path(2), _entry("first 2"))
+    assert not first.create(_path(2), _entry("first again"))
+    assert [first.get(_path(at)) for at in (1, 2, 3)] == [_entry("first 1"), _entry("first 2"), _entry("second 3")]
+
+
+def test_undecided_entry_is_not_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was written after somebody else had stopped the segment, and its writer cannot have the end agreed on."""
+    first, second = _handle(tmp_path), _handle(tmp_path)
+    assert first.create(_path(1), _entry("first 1"))
+
+    late: list[str] = []
+
+    def create_late(path: Path, data: bytes) -> None:
+        """Called for the end of the segment, which counts one entry."""
+        monkeypatch.setattr(objects.CALLS, "write", full)
+        with pytest.raises(RemoteError, match="No space left on device"):
+            first.create(_path(2), _entry("first 2"))
+        late.append("refused")
+        monkeypatch.setattr(objects.CALLS, "write", write)
+        write(path, data)
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write = objects.CALLS.write
+    monkeypatch.setattr(objects.CALLS, "write", create_late)
+    assert second.create(_path(2), _entry("second 2"))
+    assert late == ["refused"]
+    assert first.get(_path(2)) == _entry("second 2")
+
+
+def test_folder_that_is_empty_has_no_entry(tmp_path: Path) -> None:
+    node = _handle(tmp_path)
+    (tmp_path / _FOLDER).mkdir(parents=True)
+    assert node.get(_path(1)) is None
+    assert node.get_range(_path(1), 0, 10) is None
+
+
+def test_entries_of_many_writers_are_listed_with_few_listings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for position in range(1, 121):
+        assert _handle(tmp_path).create(_path(position), _entry(str(position)))
+    node, listings = NodeDirectory(Directory(tmp_path)), []
+    iterdir = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda path: listings.append(path) or iterdir(path))
+    assert len(list(node.list(_FOLDER))) == 120
+    for position in range(1, 121):
+        assert node.get(_path(position)) == _entry(str(position))
+    assert len(listings) < 5
+
+
+def test_directories_on_other_devices_are_not_synced_with_the_pool(tmp_path: Path) -> None:
+    """Not by where the directory is, but by where the file is."""
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is one device")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        for name in ("copies", "new"):
+            (Path(folder) / name).mkdir()
+            (tmp_path / name).symlink_to(Path(folder) / name)
+        node = NodeDirectory(Directory(tmp_path), tmp_path.stat().st_dev)
+        assert node.create(_path(1), _entry("1"))
+        assert node.stage(_path(2), _entry("2")) is None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import clusterdb
 from clusterdb.metrics import prometheus
 from clusterdb.remote.objects import Engine
-from clusterdb.zones import copies, status
+from clusterdb.zones import copies, status, together
 from clusterdb.zones.faults import FaultyEngine
 from tests.zones.sql import execute
 from tests.zones.waiting import wait_for_statuses
@@ -92,3 +95,30 @@ def test_nodes_that_return_are_repaired_without_a_commit(
     while "clusterdb-nodes" in [thread.name for thread in threading.enumerate()]:
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_commit_whose_flush_fails_is_sent_again(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The segments of all nodes end before it; then each of them gets it in another one."""
+    execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    wait_for_statuses(prod, *["available"] * 6)
+    failed: list[int] = []
+
+    def fail(fd: int) -> None:
+        if len(failed) < 6:
+            failed.append(fd)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        os.fdatasync(fd)
+
+    monkeypatch.setattr(together.CALLS, "flush", fail)
+    for number in range(3, 6):
+        execute(prod, f"INSERT INTO t VALUES ({number}, 'x')")
+    prod.repair_nodes()
+    store.close()
+    for numbers in ("a1 b1 c1", "a2 b2 c2"):
+        with clusterdb.open(tmp_path / numbers, create=True) as new:
+            (copy,) = new.recover([str(tmp_path / "store-zones" / name) for name in numbers.split()])
+            assert execute(copy, "SELECT id FROM t") == [(number,) for number in range(1, 6)]
+    if together.can_sync_together(tmp_path):
+        assert len(failed) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clusterdb.errors import RemoteDamagedError
+from clusterdb.zones import segment
 from clusterdb.zones.segment import Segment, Writer, segment_bytes
 
 _FIRST = 7
@@ -107,6 +109,51 @@ def test_lost_sector_before_others_is_damage(tmp_path: Path) -> None:
         _read(path)
 
 
+def test_log_that_was_cut_off_is_damaged(tmp_path: Path) -> None:
+    """At the end of any of its records, too: a block of room follows the last one."""
+    path, entries = tmp_path / "segment", [_entry(3000) for _ in range(9)]
+    starts = _written(path, entries)
+    for size in (*starts[1:-1], starts[-1] + 512, starts[3] + 1000, starts[-2] + 20):
+        data = path.read_bytes()
+        (tmp_path / "cut").write_bytes(data[:size])
+        with pytest.raises(RemoteDamagedError, match="is damaged at byte"):
+            _read(tmp_path / "cut")
+            with _opened(tmp_path / "cut") as (read, fd):
+                read.part(fd, _FIRST + len(read.records(fd)) - 1, 0, None)
+
+
+def test_room_that_cannot_be_added_breaks_the_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a sync of the room has failed to write may be a record."""
+    path = tmp_path / "segment"
+    path.write_bytes(segment_bytes(_FIRST, _entry(10)))
+    writer = Writer(path, _FIRST)
+    staged = writer.write(_entry(20_000 - 4096))
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment.CALLS, "sync", fail)
+        writer.grow_ahead()
+        assert not writer.is_broken  # there is enough
+        assert writer.written(staged)
+        writer.grow_ahead()
+    assert writer.is_broken
+    assert not writer.written(writer.write(_entry(10)))
+    writer.close()
+
+
+def test_writer_that_grows_is_closed_after_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "segment"
+    path.write_bytes(segment_bytes(_FIRST, _entry(10)))
+    writer = Writer(path, _FIRST)
+    assert writer.written(writer.write(_entry(15_000)))
+    monkeypatch.setattr(segment.CALLS, "sync", lambda fd: writer.close())  # while it grows, in the same thread, too
+    writer.grow_ahead()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(writer.fd)
+
+
 def test_stopped_writer_creates_no_more(tmp_path: Path) -> None:
     path = tmp_path / "segment"
     path.write_bytes(segment_bytes(_FIRST, _entry(10)))
@@ -127,15 +174,6 @@ def test_writer_of_a_deleted_segment_creates_no_more(tmp_path: Path) -> None:
     path.unlink()
     assert not writer.written(writer.write(_entry(20)))
     writer.close()
-
-
-def test_entry_that_is_taken_back_is_none(tmp_path: Path) -> None:
-    path = tmp_path / "segment"
-    path.write_bytes(segment_bytes(_FIRST, _entry(10)))
-    writer = Writer(path, _FIRST)
-    writer.void(writer.write(_entry(20_000)))
-    writer.close()
-    assert len(_read(path)) == 1
 
 
 def test_room_that_is_added_meanwhile_hides_no_entry(tmp_path: Path) -> None:
