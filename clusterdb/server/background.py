@@ -56,11 +56,20 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._closing.set()
-        interrupting = asyncio.create_task(self._interrupt_calls())
+        tasks = [asyncio.create_task(self._interrupt_calls()), asyncio.create_task(self._close_connections())]
         try:
             await super().shutdown(sockets)  # waits for the calls
         finally:
-            interrupting.cancel()
+            for task in tasks:
+                task.cancel()
+
+    async def _close_connections(self) -> None:
+        """Close connections that are accepted while others are closed; uvicorn would wait for their clients."""
+        while True:
+            await asyncio.sleep(0.1)
+            for connection in list(self.server_state.connections):
+                if not connection.transport.is_closing():
+                    connection.shutdown()
 
     async def _interrupt_calls(self) -> None:
         await asyncio.sleep(_GRACE_S)

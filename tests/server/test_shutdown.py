@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
+from uvicorn.protocols.http import auto
 
 import clusterdb
+from clusterdb.server import running
 from tests.server.processes import ARN, SECRET, client, start
 from tests.server.rds.helpers import create
 from tests.support.stores import assert_clean
@@ -62,3 +64,26 @@ def test_streams_queries_and_transactions_end_with_the_server(tmp_path: Path, nu
             expected = [(1,)] if waited is not None else [(1,), (3,)]
             assert connection.execute("SELECT id FROM t").fetchall() == expected
         assert_clean(store)
+
+
+def test_connections_that_come_late_are_closed_by_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client may keep one open that was accepted while uvicorn closed the others."""
+    passed_over: set[object] = set()
+    protocol: Any = auto.AutoHTTPProtocol
+    shutdown = protocol.shutdown
+
+    def pass_over(self: object) -> None:
+        if self in passed_over:
+            shutdown(self)
+        passed_over.add(self)
+
+    monkeypatch.setattr(protocol, "shutdown", pass_over)
+    with clusterdb.open(tmp_path / "store", create=True) as store, running(store) as server:
+        client = socket.create_connection((server.host, server.port), 60)
+        client.sendall(f"GET /healthz HTTP/1.1\r\nHost: {server.host}:{server.port}\r\n\r\n".encode())
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+    assert passed_over
+    assert "timeout graceful shutdown exceeded" not in caplog.text
+    client.close()
