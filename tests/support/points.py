@@ -52,6 +52,10 @@ REMOTE_POINTS = {
 """Between the steps of what repositories on object storage take part in (deaths there are in tests/remote)."""
 
 
+ZONE_POINTS = {"segment: written", "segment: synced", "segment: stopped", "segment: end agreed on"}
+"""Between the steps of an entry in the log of a directory (deaths there are in tests/zones)."""
+
+
 def named_points() -> set[str]:
     """Every point that the code of the product reaches."""
     points: set[str] = set()

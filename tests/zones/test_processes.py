@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import clusterdb
+from tests.support.points import ZONE_POINTS
 from tests.support.stores import assert_clean
 from tests.zones.sql import execute
 
@@ -97,7 +98,7 @@ def test_killed_writers_lose_nothing_acknowledged(tmp_path: Path) -> None:
     _kill_writers(tmp_path, 4, 1)
 
 
-@pytest.mark.parametrize("point", ["written", "synced", "stopped", "end agreed on"])
+@pytest.mark.parametrize("point", sorted(ZONE_POINTS))
 def test_writer_killed_at_a_named_point_loses_nothing_acknowledged(tmp_path: Path, point: str) -> None:
     _created(tmp_path / "store")
     dying = f"""
@@ -108,7 +109,7 @@ def die():
     times.append(1)
     if len(times) == 4:  # at some nodes before the others
         os.kill(os.getpid(), signal.SIGKILL)
-failpoints.armed["segment: {point}"] = die
+failpoints.armed["{point}"] = die
 """
     acknowledged = []
     for turn in range(3):

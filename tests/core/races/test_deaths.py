@@ -24,6 +24,7 @@ from tests.support.points import (
     PAST_POINTS,
     REMOTE_POINTS,
     UPGRADE_POINT,
+    ZONE_POINTS,
     named_points,
 )
 from tests.support.stores import assert_clean
@@ -53,7 +54,7 @@ DEATHS: list[tuple[str, str, set[str], set[str]]] = [
 
 def test_every_named_point_has_a_case() -> None:
     """Every named point is among the cases of this package."""
-    elsewhere = {*ABSORB_POINTS, *PAST_POINTS, *REMOTE_POINTS, HALT_POINT, UPGRADE_POINT}
+    elsewhere = {*ABSORB_POINTS, *PAST_POINTS, *REMOTE_POINTS, *ZONE_POINTS, HALT_POINT, UPGRADE_POINT}
     assert named_points() == {point for point, _, _, _ in DEATHS} | elsewhere
 
 

@@ -27,7 +27,7 @@ from tests.core.stopped.stopper import (
     while_stopped,
     work_in_others,
 )
-from tests.support.points import HALT_POINT, PAST_POINTS, REMOTE_POINTS, UPGRADE_POINT, named_points
+from tests.support.points import HALT_POINT, PAST_POINTS, REMOTE_POINTS, UPGRADE_POINT, ZONE_POINTS, named_points
 from tests.support.stores import rows
 
 
@@ -120,6 +120,6 @@ def test_store_can_be_checked_beside_a_stopped_verb(
 
 def test_every_named_point_has_a_case() -> None:
     """Every named point is among the cases of this package."""
-    assert named_points() - {*PAST_POINTS, *REMOTE_POINTS, HALT_POINT, UPGRADE_POINT} == {
+    assert named_points() - {*PAST_POINTS, *REMOTE_POINTS, *ZONE_POINTS, HALT_POINT, UPGRADE_POINT} == {
         point for _, point, *_ in [*WRITERS, *FREE_VERBS, *DROPS, *HOLDERS]
     } - {""}
