@@ -58,12 +58,9 @@ def sync_together(ranges: Sequence[tuple[int, Record]]) -> list[OSError | None]:
     for index, (fd, record) in enumerate(ranges):
         waited = _error_of(CALLS.write_range, fd, record, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
         errors[index] = errors[index] or waited
-    for index, (fd, _) in enumerate(ranges):  # when all are written, one flush that succeeds is for all of them
-        flushed = _error_of(CALLS.flush, fd)
-        if flushed is None:
-            return errors
-        errors[index] = errors[index] or flushed
-    return errors
+    whole = [fd for (fd, _), error in zip(ranges, errors, strict=True) if error is None]
+    flushed = _error_of(CALLS.flush, whole[0]) if whole else None  # when all are written
+    return [error or flushed for error in errors]  # after a flush that failed, the device may have dropped anything
 
 
 def _error_of(call: Callable[..., None], *arguments: object) -> OSError | None:

@@ -106,7 +106,7 @@ def test_commit_whose_flush_fails_is_sent_again(
     failed: list[int] = []
 
     def fail(fd: int) -> None:
-        if len(failed) < 6:
+        if len(failed) < 1:
             failed.append(fd)
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         os.fdatasync(fd)
@@ -121,4 +121,4 @@ def test_commit_whose_flush_fails_is_sent_again(
             (copy,) = new.recover([str(tmp_path / "store-zones" / name) for name in numbers.split()])
             assert execute(copy, "SELECT id FROM t") == [(number,) for number in range(1, 6)]
     if together.can_sync_together(tmp_path):
-        assert len(failed) == 6
+        assert len(failed) == 1

@@ -51,7 +51,9 @@ def test_real_calls_succeed_and_fail(files: list[int], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("call", ["write_range", "flush"])
 @pytest.mark.parametrize("bad", [0, 2])
-def test_error_of_a_file_is_of_no_other(files: list[int], monkeypatch: pytest.MonkeyPatch, call: str, bad: int) -> None:
+def test_error_of_a_range_is_of_no_other_file(
+    files: list[int], monkeypatch: pytest.MonkeyPatch, call: str, bad: int
+) -> None:
     real = getattr(together.CALLS, call)
 
     def fail(fd: int, *arguments: object) -> None:
@@ -61,6 +63,8 @@ def test_error_of_a_file_is_of_no_other(files: list[int], monkeypatch: pytest.Mo
 
     monkeypatch.setattr(together.CALLS, call, fail)
     expected: list[int | None] = [None] * 4
-    if call == "write_range" or bad == 0:
+    if call == "write_range":
         expected[bad] = errno.EIO
+    elif bad == 0:  # the device may have dropped what it had of the others
+        expected = [errno.EIO] * 4
     assert _codes(files) == expected
