@@ -112,6 +112,8 @@ class Objects:
         self.counts = Counts()
         self._engine = engine
         self._stage: Callable[[str, bytes], Any] | None = getattr(engine, "stage", None)
+        self._knows_outcomes: bool = getattr(engine, "knows_outcomes", False)
+        """Whether an object that can be read after a request that failed proves nothing."""
 
     def get(self, path: str) -> bytes | None:
         """The bytes of an object; None if there is none.  Raises RemoteUnavailableError."""
@@ -140,6 +142,8 @@ class Objects:
                 if self._engine.create(path, data):
                     return True
             except RemoteUnavailableError:
+                if self._knows_outcomes:
+                    raise
                 present = self.get(path)
                 if present is None:
                     raise

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from clusterdb.errors import RemoteDamagedError, RemoteError, RemoteUnavailableError
 from clusterdb.remote.objects import Directory, Engine, Listed
@@ -66,6 +67,9 @@ class NodeDirectory:
     ``pool_device``: the device (``st_dev``) of the page pool: entries of a directory there can be staged.  ``chores``:
     runs what adds room to segments; None: that is done when it is needed.
     """
+
+    knows_outcomes = True
+    """An entry that can be read may be behind an end that is not agreed on yet (Q12)."""
 
     def __init__(self, directory: Directory, pool_device: int | None = None, chores: Executor | None = None) -> None:
         self._directory, self._pool_device, self._chores = directory, pool_device, chores
@@ -167,20 +171,17 @@ class NodeDirectory:
         if match is None or match[3] is not None:
             return self._directory.create(path, data)
         folder, position = match[1], int(match[2])
-        try:
-            with self._directory.translated("write", path):
-                staged = self._written(folder, position, data, grows=True)
-                if staged is not None:
-                    try:
-                        segment.CALLS.sync(staged.writer.fd)
-                    except OSError:
-                        staged.give_up()
-                        raise
-                    if staged.finish():
-                        return True
-                return self._begin_file(folder, position, data)
-        except RemoteUnavailableError as error:  # that the entry can be read would prove nothing
-            raise RemoteError(str(error)) from None
+        with self._directory.translated("write", path):
+            staged = self._written(folder, position, data, grows=True)
+            if staged is not None:
+                try:
+                    segment.CALLS.sync(staged.writer.fd)
+                except OSError:
+                    staged.give_up()
+                    raise
+                if staged.finish():
+                    return True
+            return self._begin_file(folder, position, data)
 
     def stage(self, path: str, data: bytes) -> Staged | None:
         """Write the next entry of the segment, and leave its sync to who commits; None: it has to be created.
@@ -203,29 +204,28 @@ class NodeDirectory:
         if writer is None or (folder, position) != (self._folder, writer.last + 1) or len(data) > ENTRY_BYTES_MAX:
             return None
         if writer.is_broken:
-            self._give_up()
+            self._give_up(writer, folder)
             return None
         try:
             if not writer.has_room(len(data)) and not (grows and writer.grow(len(data))):
                 return None
-            return Staged(writer, writer.write(data), self._give_up)
+            return Staged(writer, writer.write(data), partial(self._give_up, writer, folder))
         except OSError:
-            self._give_up()
+            self._give_up(writer, folder)
             raise
 
-    def _give_up(self) -> None:
-        """End the segment behind its last entry: what was written after that may be on the device, or not.
+    def _give_up(self, writer: Writer, folder: str) -> None:
+        """End a segment behind its last entry: what was written after that may be on the device, or not.
 
         If that fails, who continues the log decides.
         """
-        writer, folder = self._writer, self._folder
         try:
-            if writer is not None:
-                with suppress(OSError, RemoteError):
-                    writer.stop()
-                    self._agree_on(folder, writer.first, writer.last)
+            with suppress(OSError, RemoteError):
+                writer.stop()
+                self._agree_on(folder, writer.first, writer.last)
         finally:
-            self._end_segment()
+            if self._writer is writer:
+                self._end_segment()
 
     def _begin_file(self, folder: str, position: int, data: bytes) -> bool:
         """Create an entry in a file of its own, or in a new segment; False if its position is taken (Q12)."""

@@ -125,6 +125,7 @@ class FaultyEngine:
 
     def __init__(self, engine: Engine, url: str, faults: Faults) -> None:
         self.engine, self.url, self._faults = engine, url, faults
+        self.knows_outcomes: bool = getattr(engine, "knows_outcomes", False)
 
     def reached(self) -> Engine:
         """The engine, after what the node's fault does to a request.  Raises RemoteUnavailableError."""

@@ -83,7 +83,7 @@ def _record(position: int, data: bytes, nonce: bytes) -> bytes:
     """A record up to the end of its last sector."""
     head = _HEAD.pack(_RECORD, position, len(data))
     record = head + _CRC.pack(zlib.crc32(head + nonce)) + data
-    return record.ljust(-(-len(record) // _SECTOR_BYTES) * _SECTOR_BYTES, b"\0")
+    return record.ljust(_aligned(len(record), _SECTOR_BYTES), b"\0")
 
 
 def _room(nonce: bytes, size_bytes: int) -> bytes:
@@ -91,8 +91,12 @@ def _room(nonce: bytes, size_bytes: int) -> bytes:
     return nonce * (size_bytes // _NONCE_BYTES)
 
 
-def _aligned(size_bytes: int) -> int:
-    return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+def _aligned(size_bytes: int, unit: int = BLOCK_BYTES) -> int:
+    return -(-size_bytes // unit) * unit
+
+
+def _stop(fd: int) -> None:
+    _write_all(fd, b"\1", _STOP_AT)
 
 
 class Writer:
@@ -178,7 +182,7 @@ class Writer:
     def stop(self) -> None:
         """Stop itself, since what it has written behind its last entry may be there, or not.  Raises OSError."""
         self.is_broken = True
-        _write_all(self.fd, b"\1", _STOP_AT)
+        _stop(self.fd)
 
     @property
     def is_stopped(self) -> bool:
@@ -204,9 +208,12 @@ class Segment:
     def __init__(self, where: str, first: int) -> None:
         self._where, self._first = where, first
         self._records: list[Record] = []
-        self.end_bytes = BLOCK_BYTES
-        """Where the last record ends."""
         self.nonce = b""
+
+    @property
+    def end_bytes(self) -> int:
+        """Where the last record ends."""
+        return sum(self._records[-1]) if self._records else BLOCK_BYTES
 
     @staticmethod
     def is_one(fd: int, where: str) -> bool:
@@ -220,10 +227,9 @@ class Segment:
         """The records, which have the positions from the first one on, without one that is torn."""
         if not self.nonce:
             self.nonce = self._checked_nonce(os.pread(fd, BLOCK_BYTES, 0))
-        is_cut = self.is_cut(fd)
-        while not (is_cut and self._records) and self._read_on(fd):
+        while self._read_on(fd):
             pass
-        if is_cut:
+        if self.is_cut(fd):
             del self._records[1:]
         if not self._records:  # a segment is created with one
             raise RemoteDamagedError(f"{self._where} is damaged at byte {BLOCK_BYTES}")
@@ -248,7 +254,7 @@ class Segment:
     def part(self, fd: int, position: int, start: int, length: int | None) -> bytes | None:
         """A part of the entry at a position; a length of None: all from the start on.  None if there is no entry."""
         record = self.record_of(fd, position)
-        if record is None:
+        if record is None or (position > self._first and self.is_cut(fd)):
             return None
         left = max(0, record.length - start)
         wanted = left if length is None else min(left, length)
@@ -272,15 +278,28 @@ class Segment:
 
     def stop(self, fd: int) -> int:
         """Stop the writer, and put what it has written on the device; the position of the last entry (Q11)."""
-        _write_all(fd, b"\1", _STOP_AT)
+        _stop(fd)
         CALLS.sync(fd)  # so that a writer on another machine sees it
         reach("segment: stopped")
-        last = self.last(fd)
-        offset, length = self._records[-1][0] - _HEAD_BYTES, _HEAD_BYTES + self._records[-1][1]
-        record = os.pread(fd, -(-length // _SECTOR_BYTES) * _SECTOR_BYTES, offset)
-        _write_all(fd, record, offset)  # perhaps its writer has not synced it yet, or in vain
+        if not self._write_last_again(fd):
+            _stop(fd)  # when the write that has begun has ended, since the kernel does one after the other
+            self._write_last_again(fd)
         CALLS.sync(fd)
-        return last
+        return self._first + len(self._records) - 1
+
+    def _write_last_again(self, fd: int) -> bool:
+        """Write the last record once more: its writer has perhaps not synced it, or in vain; False if it is not whole.
+
+        What is known of it is forgotten before: it may have been read from memory only.
+        """
+        del self._records[-1:]
+        offset, length = self.records(fd)[-1]
+        start = offset - _HEAD_BYTES
+        record = os.pread(fd, _aligned(_HEAD_BYTES + length, _SECTOR_BYTES), start)
+        if not _is_whole(record[: _HEAD_BYTES + length]):
+            return False
+        _write_all(fd, record, start)
+        return True
 
     def _read_on(self, fd: int) -> bool:
         """Read the next record; False if there is none.  The writer may be writing it."""
@@ -292,13 +311,14 @@ class Segment:
             if not (_is_whole(record) or self._is_written(record) or self._has_more(fd, offset)):
                 return False
             self._records.append(Record(offset + _HEAD_BYTES, length))  # a wrong one is met by who reads it
-            self.end_bytes = offset + len(record)
             return True
         is_room = head == _room(self.nonce, _SECTOR_BYTES)[:_HEAD_BYTES]
         if is_room and not self._has_more(fd, offset):
             return False
         if os.pread(fd, _HEAD_BYTES, offset) != head:
             return True  # it was being written
+        if self._records and self.is_cut(fd):
+            return False
         raise RemoteDamagedError(f"{self._where} is damaged at byte {offset}")
 
     def _length(self, head: bytes, position: int | None) -> int | None:

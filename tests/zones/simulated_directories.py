@@ -132,6 +132,8 @@ class _DirectoryNode(Node):
 class _Handle:
     """A node as one process reaches it.  Implements :class:`clusterdb.remote.objects.Engine`."""
 
+    knows_outcomes = True
+
     def __init__(self, node: _DirectoryNode) -> None:
         self._node = node
         self._engine = NodeDirectory(Directory(node.root), node.root.stat().st_dev)
@@ -223,10 +225,14 @@ class _Power:
         self._waiting.append(fd)
 
     def flush(self, fd: int) -> None:
-        self.sync(fd)
-        for waiting in self._waiting:
-            self._written.pop(_path_of(waiting), None)
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        written = {_path_of(other): self._written.pop(_path_of(other), []) for other in waiting}
+        try:
+            self.sync(fd)
+        except OSError:  # the device may have dropped what it had of any of them
+            for path, writes in written.items():
+                self._dropped.setdefault(path, []).extend(writes)
+            raise
 
     def fail(self, root: Path, random: Random) -> None:
         """Take back some sectors of what was not synced in the files below a directory."""

@@ -13,11 +13,12 @@ from random import Random
 
 import pytest
 
-from clusterdb.errors import RemoteDamagedError, RemoteError
+from clusterdb.errors import RemoteDamagedError, RemoteError, RemoteUnavailableError
 from clusterdb.remote import objects
-from clusterdb.remote.objects import Directory, Objects
+from clusterdb.remote.objects import Directory, Engine, Objects
 from clusterdb.zones import segment
 from clusterdb.zones.directory import NodeDirectory, Staged
+from clusterdb.zones.faults import Faults, FaultyEngine
 from clusterdb.zones.segment import ENTRY_MAGIC
 from vfs import failpoints
 
@@ -327,3 +328,31 @@ def test_directories_on_other_devices_are_not_synced_with_the_pool(tmp_path: Pat
         node = NodeDirectory(Directory(tmp_path), tmp_path.stat().st_dev)
         assert node.create(_path(1), _entry("1"))
         assert node.stage(_path(2), _entry("2")) is None
+
+
+def test_node_that_fails_once_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a fault that a user has asked for, an entry that can be read may be behind the end."""
+    monkeypatch.setattr("clusterdb.zones.directory.can_sync_together", lambda path: True)
+    url, second = f"file://{tmp_path}", _handle(tmp_path)
+    engine = FaultyEngine(NodeDirectory(Directory(tmp_path), tmp_path.stat().st_dev), url, Faults(None))
+    first = Objects(url, engine, url)
+    assert first.create(_path(1), _entry("first 1"))
+
+    def fail_once(self: FaultyEngine) -> Engine:
+        monkeypatch.undo()
+        raise RemoteUnavailableError("lost on request")
+
+    def create_late(path: Path, data: bytes) -> None:
+        """Called for the end of the segment, which counts one entry."""
+        monkeypatch.setattr(objects.CALLS, "write", write)
+        staged = first.stage(_path(2), _entry("first 2"))
+        assert not staged.finish()
+        monkeypatch.setattr(FaultyEngine, "reached", fail_once)
+        with pytest.raises(RemoteUnavailableError, match="lost on request"):
+            first.create(_path(2), _entry("first 2"))
+        write(path, data)
+
+    write = objects.CALLS.write
+    monkeypatch.setattr(objects.CALLS, "write", create_late)
+    assert second.create(_path(2), _entry("second 2"))
+    assert first.get(_path(2)) == _entry("second 2")

@@ -189,3 +189,56 @@ def test_room_that_is_added_meanwhile_hides_no_entry(tmp_path: Path) -> None:
     writer.close()
     writer.grow_ahead()
     assert _read(path) == entries
+
+
+def test_record_that_is_being_written_is_not_written_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stops a writer in the middle of the last sector waits for it, as the kernel does, and keeps its bytes."""
+    path, entry = tmp_path / "segment", _entry(700)
+    path.write_bytes(segment_bytes(_FIRST, _entry(10)))
+    writer = Writer(path, _FIRST)
+    record = writer.write(entry)
+    rest, at = os.pread(writer.fd, 60, record.offset + 670), record.offset + 670
+    os.pwrite(writer.fd, bytes(60), at)
+    stops: list[int] = []
+
+    def write_at(fd: int, data: bytes, offset: int) -> int:
+        stops.append(offset)
+        if len(stops) == 2:
+            os.pwrite(writer.fd, rest, at)
+        return os.pwrite(fd, data, offset)
+
+    with _opened(path) as (read, fd), monkeypatch.context() as patch:
+        patch.setattr(segment.CALLS, "write_at", write_at)
+        assert read.stop(fd) == _FIRST + 1
+    assert _read(path)[1] == entry
+    writer.close()
+
+
+def test_record_that_is_not_there_any_more_is_not_counted(tmp_path: Path) -> None:
+    """It was read from memory, from which it has gone since, as from the device."""
+    path = tmp_path / "segment"
+    path.write_bytes(segment_bytes(_FIRST, _entry(10)))
+    room = path.read_bytes()
+    writer = Writer(path, _FIRST)
+    assert writer.written(writer.write(_entry(700)))
+    writer.close()
+    with _opened(path) as (read, fd):
+        assert read.last(fd) == _FIRST + 1
+        path.write_bytes(room)
+        assert read.stop(fd) == _FIRST
+
+
+def test_cut_segment_has_one_record_whatever_is_written_late(tmp_path: Path) -> None:
+    path, entries = tmp_path / "segment", [_entry(3000) for _ in range(3)]
+    path.write_bytes(segment_bytes(_FIRST, entries[0]))
+    writer = Writer(path, _FIRST)
+    for entry in entries[1:]:
+        assert writer.written(writer.write(entry))
+    with _opened(path) as (read, fd), _opened(path) as (other, _):
+        assert len(other.records(fd)) == 3
+        read.cut(fd)
+        writer.write(_entry(100))
+        for one in (read, other):
+            assert [one.part(fd, _FIRST + at, 0, None) for at in range(3)] == [entries[0], None, None]
+    assert _read(path) == entries[:1]
+    writer.close()
