@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from clusterdb.errors import RemoteDamagedError, RemoteError, RemoteUnavailableError
+from clusterdb.errors import RemoteDamagedError, RemoteError
 from clusterdb.remote.objects import Directory, Engine, Listed
 from clusterdb.zones import segment
 from clusterdb.zones.segment import ENTRY_BYTES_MAX, Record, Segment, Writer, segment_bytes
@@ -120,21 +120,39 @@ class NodeDirectory:
         return self._directory.get_range(path, start, length)
 
     def _sizes(self, folder: str, first: int, size_bytes: int) -> dict[int, int]:
-        """The positions in a file, and their shares of its size: the first one's includes what belongs to none."""
-        _, end = self._file_of(folder, first)
-        with self._opened(folder, first) as (fd, read):
-            if read is None:
-                return {first: size_bytes}
-            sizes = {at: record.length for at, record in enumerate(read.records(fd), first) if at <= end}
+        """The positions in a file, and their shares of its size: the first one's includes what belongs to none.
+
+        Of a damaged file, only the first position is known; but damage in the newest one raises RemoteDamagedError,
+        since the log ends there.
+        """
+        try:
+            _, end = self._file_of(folder, first)
+            with self._opened(folder, first) as (fd, read):
+                if read is None:
+                    return {first: size_bytes}
+                sizes = {at: record.length for at, record in enumerate(read.records(fd), first) if at <= end}
+        except RemoteDamagedError:
+            if all(later <= first for later, _ in self._files(folder)):
+                raise
+            return {first: size_bytes}
         sizes[first] += size_bytes - sum(sizes.values())
         return sizes
 
     def _files(self, folder: str) -> Files:
-        """The files of a folder, in order: the first position, and whether the end was agreed on."""
+        """The files of a folder, in order: the first position, and whether the end was agreed on.
+
+        What is created while a folder is read may be missing although something later is not: so until it stays.
+        """
+        names, before = self._names(folder), None
+        while names != before:
+            reach("segment: folder listed")
+            names, before = self._names(folder), names
+        return sorted((int(name), f"{name}{_END}" in names) for name in names if not name.endswith(_END))
+
+    def _names(self, folder: str) -> set[str]:
         with suppress(FileNotFoundError):
-            names = {path.name for path in (self._directory.root / folder).iterdir() if _FILE.fullmatch(path.name)}
-            return sorted((int(name), f"{name}{_END}" in names) for name in names if not name.endswith(_END))
-        return []
+            return {path.name for path in (self._directory.root / folder).iterdir() if _FILE.fullmatch(path.name)}
+        return set()
 
     def _file_of(self, folder: str, position: int) -> tuple[int, int]:
         """The first position of the file that may have a position, and the last that it can have (Q12).
@@ -148,8 +166,16 @@ class NodeDirectory:
         if index < 0:
             raise FileNotFoundError
         first, is_ended = known[index]
-        end = known[index + 1][0] - 1 if index + 1 < len(known) else _NO_END
-        return first, min(end, self._agreed_end(folder, first)) if is_ended else end
+        is_newest = index + 1 == len(known)
+        end = _NO_END if is_newest else known[index + 1][0] - 1
+        if not is_ended:
+            return first, end
+        try:
+            return first, min(end, self._agreed_end(folder, first))
+        except RemoteDamagedError:
+            if is_newest:
+                raise
+            return first, end  # the file behind it begins there
 
     @contextmanager
     def _opened(self, folder: str, first: int, flags: int = os.O_RDONLY) -> Iterator[tuple[int, Segment | None]]:
@@ -209,6 +235,11 @@ class NodeDirectory:
         try:
             if not writer.has_room(len(data)) and not (grows and writer.grow(len(data))):
                 return None
+        except OSError:
+            if writer.is_broken:
+                self._give_up(writer, folder)
+            raise
+        try:
             return Staged(writer, writer.write(data), partial(self._give_up, writer, folder))
         except OSError:
             self._give_up(writer, folder)
@@ -222,7 +253,8 @@ class NodeDirectory:
         try:
             with suppress(OSError, RemoteError):
                 writer.stop()
-                self._agree_on(folder, writer.first, writer.last)
+                if not writer.is_deleted:  # and perhaps its folder, which is not to be created again
+                    self._agree_on(folder, writer.first, writer.last)
         finally:
             if self._writer is writer:
                 self._end_segment()
@@ -268,8 +300,9 @@ class NodeDirectory:
         if where in self._ends:
             return self._ends[where]
         data = self._directory.get(where)
-        if data is None:
-            raise RemoteUnavailableError(f"'{self._directory.root / where}' was deleted meanwhile")
+        if data is None:  # after its segment: another process has deleted both
+            self._known.pop(folder, None)
+            raise FileNotFoundError(f"'{self._directory.root / where}' was deleted meanwhile")
         text = data.split(b" ")[0]
         if not text.isdigit() or data != _end_bytes(first, int(text)):
             raise RemoteDamagedError(f"{self._directory.root / where} is damaged")

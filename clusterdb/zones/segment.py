@@ -125,16 +125,16 @@ class Writer:
         return _aligned(self._end + _HEAD_BYTES + length) + BLOCK_BYTES <= self._size
 
     def grow(self, length: int) -> bool:
-        """Add room for an entry, if there is none; False if the segment has become long enough.  Raises OSError."""
-        if self._end >= _BYTES_MAX:
-            return False
+        """Add room for an entry, if there is none; False if the segment is closed, or long enough.  Raises OSError."""
         while not self.has_room(length):
+            if self._is_closed or self._end >= _BYTES_MAX:
+                return False
             self._add_room()
         return True
 
     def grow_ahead(self) -> None:
         """Add room before it is needed, from another thread."""
-        with suppress(OSError):  # it is broken now, which the next entry meets
+        with suppress(OSError):  # it is broken now, or the device is full: the next entry meets that
             if self.wants_room:
                 self._add_room()
 
@@ -144,11 +144,12 @@ class Writer:
                 if not self._is_closed:
                     more = min(self._size, _GROWTH_BYTES_MAX)
                     _write_all(self._room_fd, _room(self._segment.nonce, more), self._size)
-                    CALLS.sync(self._room_fd)
+                    try:
+                        CALLS.sync(self._room_fd)
+                    except OSError:
+                        self.is_broken = True
+                        raise
                     self._size += more
-        except OSError:
-            self.is_broken = True
-            raise
         finally:
             if self._is_closed:
                 self.close()  # which has found it growing
@@ -187,7 +188,12 @@ class Writer:
     @property
     def is_stopped(self) -> bool:
         """Whether somebody else continues the log, or has deleted the segment."""
-        return self.is_broken or os.pread(self.fd, 1, _STOP_AT) != b"\0" or not os.fstat(self.fd).st_nlink
+        return self.is_broken or os.pread(self.fd, 1, _STOP_AT) != b"\0" or self.is_deleted
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the file was deleted."""
+        return not os.fstat(self.fd).st_nlink
 
     def close(self) -> None:
         """Close the files; waits for nothing: what adds room now closes them then."""

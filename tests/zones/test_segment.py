@@ -143,6 +143,28 @@ def test_room_that_cannot_be_added_breaks_the_segment(tmp_path: Path, monkeypatc
     writer.close()
 
 
+def test_full_device_leaves_the_segment_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was synced in vain: the room is added when there is space again."""
+    path = tmp_path / "segment"
+    path.write_bytes(segment_bytes(_FIRST, _entry(10)))
+    writer = Writer(path, _FIRST)
+    assert writer.written(writer.write(_entry(15_000)))
+
+    def fail(fd: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment.CALLS, "write_at", fail)
+        writer.grow_ahead()
+    assert not writer.is_broken
+    entry = _entry(20_000)
+    assert not writer.has_room(len(entry))
+    assert writer.grow(len(entry))
+    assert writer.written(writer.write(entry))
+    writer.close()
+    assert not writer.grow(1 << 20)
+
+
 def test_writer_that_grows_is_closed_after_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "segment"
     path.write_bytes(segment_bytes(_FIRST, _entry(10)))
