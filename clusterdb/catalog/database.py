@@ -10,9 +10,10 @@ catalog: two words of the shared tables, ``catalog_begun`` and ``catalog_settled
 write lock; it moves ``begun`` before its commit can become visible, commits, and then sets ``settled`` to the same
 number.
 
-    G1  Rows are remembered only if ``begun`` and ``settled`` are equal, and the same, before and after the read.  While
-        a transaction is between its two steps they differ: nobody remembers a row that may be from before the commit
-        under the number that the commit has moved to.
+    G1  Rows are remembered only if ``begun`` and ``settled`` were equal before the read, and ``begun`` is the same
+        after it.  While a transaction is between its two steps they differ: nobody remembers a row that was read before
+        the commit, under the number that the commit has moved to.  It is not enough that they are equal after the read:
+        the commit may have become visible in between.
     G2  Remembered rows are used only while ``begun`` is their number.  A commit that is visible has moved ``begun``
         before, so the rows of the former number are as new as the last commit that anybody can have seen.
     G3  In a transaction, rows remembered under the present ``begun`` are up to date: the process that moved it had the
@@ -283,8 +284,9 @@ class Database:
             if words is None or self._depth:
                 return read(argument)
             begun = words.catalog_begun
+            is_settled = begun == words.catalog_settled
             row = read(argument)
-            if row is not None and begun == words.catalog_settled and begun == words.catalog_begun:  # G1
+            if row is not None and is_settled and begun == words.catalog_begun:  # G1
                 if begun != self._generation or len(self._rows) >= _REMEMBERED_MAX:
                     self._rows.clear()
                     self._generation = begun
@@ -395,6 +397,7 @@ class Database:
         if words is not None:
             number = words.catalog_begun + 1
             words.catalog_begun = number  # G2
+            reach("catalog: number moved")
         try:
             self._db.execute("COMMIT")
         except BaseException:

@@ -124,7 +124,13 @@ class Volumes:
         database = self._database
         if not self.is_bare(volume):
             database.insert("DELETE FROM sealed WHERE volume = ?", (volume,))
-        database.change("DELETE FROM volumes WHERE volume = ?", (volume,), ("volume", volume), ("bare", volume))
+        database.change(
+            "DELETE FROM volumes WHERE volume = ?1 AND NOT EXISTS (SELECT 1 FROM pins WHERE volume = ?1)",
+            (volume,),
+            ("volume", volume),
+            ("bare", volume),
+        )
+        self._require_changed(f"volume {volume} is to be removed, but is pinned, or gone already")
 
     def note_sealed(self, versions: dict[int, int]) -> None:
         """See :meth:`vfs.registry.Registry.note_sealed`."""
@@ -277,10 +283,16 @@ class Volumes:
     def add_pin(self, volume: int, holder: str, version: Version) -> None:
         """Pin a version for a holder."""
         self._database.change(
-            "INSERT INTO pins VALUES (?, ?, ?, 0, ?)",
+            "INSERT INTO pins SELECT ?1, ?2, ?3, 0, ?4 WHERE EXISTS (SELECT 1 FROM volumes WHERE volume = ?1)",
             (volume, version.version, holder, packed(version)),
             ("bare", volume),
         )
+        self._require_changed(f"{holder} is to pin volume {volume}, which is not there")
+
+    def _require_changed(self, contradiction: str) -> None:
+        """Undo the transaction, by CorruptStoreError, unless its last statement has changed a row."""
+        if not self._database.change_count():
+            raise CorruptStoreError(f"the catalog contradicts itself: {contradiction}: restore a backup")
 
     def remove_pin(self, volume: int, version: int, holder: str) -> None:
         self._database.insert(

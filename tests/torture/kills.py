@@ -147,8 +147,7 @@ class Crowd:
     def __init__(self, path: Path, seed: int) -> None:
         self._path = path
         self._rng = random.Random(seed)
-        self._acks = tempfile.NamedTemporaryFile(prefix="acks-", dir=path.parent, delete=False)
-        self._errors = tempfile.NamedTemporaryFile(prefix="errors-", dir=path.parent, delete=False)
+        self._acks, self._errors = path.with_name("acks"), path.with_name("errors")
         self._seeds = iter(range(seed * 1_000_000, (seed + 1) * 1_000_000))
         self.kills = 0
         self._workers = [(role, self._start(role)) for role in ROLES]
@@ -156,7 +155,7 @@ class Crowd:
     def _start(self, role: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.torture.kills", role, str(self._path), str(next(self._seeds))]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-        with open(self._acks.name, "ab") as acks, open(self._errors.name, "ab") as errors:
+        with self._acks.open("ab") as acks, self._errors.open("ab") as errors:
             return subprocess.Popen(command, stdout=acks, stderr=errors, env=environment)
 
     def kill_one(self) -> None:
@@ -177,7 +176,7 @@ class Crowd:
     def _require_alive(self) -> None:
         for role, process in self._workers:
             if process.poll() is not None:
-                raise Violation(f"{role} ended by itself: {Path(self._errors.name).read_text()[-3000:]}")
+                raise Violation(f"{role} ended by itself: {self._errors.read_text()[-3000:]}")
 
     def end(self) -> set[str]:
         """Kill everybody; what was acknowledged."""
@@ -187,7 +186,7 @@ class Crowd:
             for _, process in self._workers:
                 process.kill()
                 process.wait()
-        lines = Path(self._acks.name).read_text().splitlines(keepends=True)
+        lines = self._acks.read_text().splitlines(keepends=True)
         return {line.strip() for line in lines if line.endswith("\n") and line.count("-") == 2}
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import pytest
 
 import clusterdb
+from clusterdb.catalog.rows import ClusterRow
 from tests.core.races.family import Opener
 from tests.support.inside import catalog_of
 from tests.support.statements import counted
+from vfs import failpoints
 
 
 def test_changes_by_another_process_are_seen_at_once(open_store: Opener) -> None:
@@ -71,3 +76,48 @@ def test_undone_changes_are_not_remembered(store: clusterdb.Store) -> None:
         assert row is not None and row.status == "stopped"
         raise RuntimeError
     assert cluster.status == "available"
+
+
+def test_row_that_was_read_before_a_commit_is_not_remembered_after_it(open_store: Opener) -> None:
+    """A commit whose number has moved becomes visible, and is over, while the row is read."""
+    store, other = open_store(), open_store()
+    cluster, same = store.create_cluster("prod"), other.cluster("prod")
+    clusters, database = catalog_of(store).clusters, catalog_of(store).database
+    database.forget()
+    has_moved, is_read = Event(), Event()
+
+    def hold_up() -> None:
+        failpoints.armed.disarm("catalog: number moved")
+        has_moved.set()
+        assert is_read.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        failpoints.armed["catalog: number moved"] = hold_up
+        renamed = pool.submit(same.rename, "main")
+        assert has_moved.wait(60)
+
+        def read(number: int) -> ClusterRow | None:
+            row = next((row for row in clusters.all() if row.cluster == number), None)
+            is_read.set()
+            renamed.result()
+            return row
+
+        row = database.row(("cluster", cluster.id), read, cluster.id)
+    assert row is not None and row.name == "prod"
+    row = clusters.get(cluster.id)
+    assert row is not None and row.name == "main"
+
+
+def test_volume_that_is_gone_is_not_pinned(store: clusterdb.Store) -> None:
+    """And a pinned one is not removed: the transaction is undone."""
+    cluster = store.create_cluster("prod")
+    cluster.clone("dev")
+    volumes = catalog_of(store).volumes
+    source = volumes.volume_of_cluster("prod")
+    assert source is not None
+    before = volumes.volume_rows(), volumes.all_pin_rows()
+    with pytest.raises(clusterdb.CorruptStoreError, match="1 is to be removed, but is pinned"), volumes.transaction():
+        volumes.remove_volume(source.volume)
+    with pytest.raises(clusterdb.CorruptStoreError, match="to pin volume 8, which is not"), volumes.transaction():
+        volumes.add_pin(8, "volume:9", source.base)
+    assert (volumes.volume_rows(), volumes.all_pin_rows()) == before
