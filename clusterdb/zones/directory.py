@@ -145,7 +145,6 @@ class NodeDirectory:
         """
         names, before = self._names(folder), None
         while names != before:
-            reach("segment: folder listed")
             names, before = self._names(folder), names
         return sorted((int(name), f"{name}{_END}" in names) for name in names if not name.endswith(_END))
 

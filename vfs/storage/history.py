@@ -16,8 +16,10 @@ Invariants
         be read or restored, except the newest, whose record recovery rewrites; slots that only they reached are free.
         The same holds for a version that was not durable and whose slots did not all reach the device, although those
         of a later version did: recovery wipes its record, also from the head's sectors.
-    H5  A file belongs to a volume of the catalog, whose numbers are never reused.  Files of other volumes (their
-        process died, or the power failed, before they were removed) are removed by recovery and by sweeps.
+    H5  A file belongs to a volume of the catalog, whose numbers are never reused, or to one that a catalog transaction
+        is adding.  Files of other volumes (their process died, or the power failed, before they were removed) are
+        removed by recovery and by sweeps, in a catalog transaction of their own.  The number and the file of a volume
+        whose transaction was undone belong to the next volume that is added, which erases what is in the file.
     H6  The word ``retained`` of the volume table is set before the catalog retains the past, and cleared after the
         catalog stops: a writer never frees slots that the catalog retains.  If a process dies in between, more is kept
         than necessary, until the next process that opens the store reconciles the two
@@ -195,10 +197,18 @@ class History:
     def remove(self, volume: int) -> None:
         """Remove the file of a removed volume."""
         with self._guard:
-            fd = self._files.pop(volume, None)
-            if fd is not None:
-                os.close(fd)
+            self._close(volume)
             self._unlink(str(volume))
+
+    def let_go(self, volume: int) -> None:
+        """Close the file of a volume, which this process does not use any more."""
+        with self._guard:
+            self._close(volume)
+
+    def _close(self, volume: int) -> None:
+        fd = self._files.pop(volume, None)
+        if fd is not None:
+            os.close(fd)
 
     def _unlink(self, name: str) -> None:
         if self._directory is None or self._read_only:

@@ -164,7 +164,7 @@ def create(
                 with session.pool_locked():
                     tables.remove_volume(row.table_index, row.volume)
                 slot_map.free([head_slot])
-                pool.history.remove(row.volume)
+                pool.history.let_go(row.volume)  # the number may be another volume's by now, and the file too
             raise
     return row
 
@@ -280,9 +280,14 @@ def fence_writers(pool: Pool, row: VolumeRow) -> None:
 
 def remove_unowned_histories(pool: Pool) -> None:
     """Remove the history files of removed volumes, which a killed process or a power failure left behind (H5)."""
-    files = pool.history.volumes()  # before the catalog is read: a volume is in it before it has a file
-    if files:
-        volumes = {row.volume for row in pool.registry.volume_rows()}
-        for volume in files:
-            if volume not in volumes:
-                pool.history.remove(volume)
+    if not _unowned_histories(pool):
+        return
+    with suppress(RegistryBusyError), pool.registry.reclaiming():  # nobody is adding a volume
+        for volume in _unowned_histories(pool):
+            pool.history.remove(volume)
+
+
+def _unowned_histories(pool: Pool) -> set[int]:
+    """The numbers of the history files that belong to no volume of the catalog (yet)."""
+    files = pool.history.volumes()
+    return set(files) - {row.volume for row in pool.registry.volume_rows()} if files else set()

@@ -256,7 +256,7 @@ def test_clone_whose_source_is_gone_is_not_deleted(tmp_path: Path) -> None:
         row = catalog.volumes.volume_of_cluster("prod")
         assert row is not None
         with catalog.database.transaction():
-            catalog.volumes.remove_volume(row.volume)
+            catalog.database.change("DELETE FROM volumes WHERE volume = ?", (row.volume,))
         with pytest.raises(clusterdb.CorruptStoreError, match=f"pins volume {row.volume}, which is not there"):
             dev.delete()
         assert [cluster.name for cluster in store.clusters()] == ["dev", "prod"]

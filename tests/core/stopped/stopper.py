@@ -324,11 +324,13 @@ clone that is left alone with what was its source's."""
 
 HOLDERS: list[tuple[str, str]] = [
     (CLONE, "catalog: before commit"),
+    (CLONE, "catalog: number moved"),
     (CREATE, "catalog: before commit"),
     (RENAME, "catalog: before commit"),
     (DROP, "drop: closed to readers"),
     (DROP, "reclaim: slots kept"),
     (DROP, "catalog: before commit"),
+    (DROP, "catalog: number moved"),
     (COMMIT_WITH_CHORES, "catalog: before commit"),
     (RECLAIM, "catalog: before commit"),
 ]

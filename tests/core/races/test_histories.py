@@ -1,0 +1,63 @@
+"""The history file of a volume that is being added: it is there before the catalog has the volume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import clusterdb
+from tests.core.races.family import Opener
+from tests.support.inside import catalog_of
+from vfs import failpoints
+from vfs.storage.volumes import remove_unowned_histories
+
+
+def _past_is_kept(store: clusterdb.Store, path: Path, name: str) -> None:
+    """A cluster's versions are in the file that other processes open."""
+    cluster = store.cluster(name)
+    cluster.connect().execute("CREATE TABLE t (v); INSERT INTO t VALUES (1)")
+    row = catalog_of(store).volumes.volume_of_cluster(name)
+    assert row is not None and (path / "history" / str(row.volume)).exists()
+
+
+def test_sweep_leaves_the_history_of_a_volume_that_is_being_added(open_store: Opener, path: Path) -> None:
+    store, other = open_store(), open_store()
+    store.create_cluster("prod")
+    removed: list[bool] = []
+
+    def sweep() -> None:
+        failpoints.armed.clear()
+        remove_unowned_histories(other.context.pages)
+        removed.append(True)
+
+    failpoints.armed["catalog: before commit"] = sweep
+    store.cluster("prod").clone("dev")
+    assert removed
+    _past_is_kept(store, path, "dev")
+
+
+def test_failed_clone_leaves_the_history_of_the_next_one(
+    open_store: Opener, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of a volume whose transaction is undone is given to the next volume, perhaps at once."""
+    store, other = open_store(), open_store()
+    store.create_cluster("prod")
+
+    def fail() -> None:
+        failpoints.armed.clear()
+        raise RuntimeError
+
+    volumes = catalog_of(store).volumes
+    may_have_volume = volumes.may_have_volume
+
+    def looked_up_too_late(volume: int) -> bool:
+        has_volume = may_have_volume(volume)
+        other.cluster("prod").clone("dev")
+        return has_volume
+
+    monkeypatch.setattr(volumes, "may_have_volume", looked_up_too_late)
+    failpoints.armed["catalog: before commit"] = fail
+    with pytest.raises(RuntimeError):
+        store.cluster("prod").clone("dev")
+    _past_is_kept(other, path, "dev")
