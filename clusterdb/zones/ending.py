@@ -31,8 +31,9 @@ def end_copies(context: Context, copies: StoreCopies, row: ClusterRow) -> Callab
 def _delete_unneeded(context: Context, copies: StoreCopies) -> None:
     """Delete the ended logs that no log continues; those on nodes that cannot be reached, another time."""
     documents = context.catalog.documents
-    ended = {name: body for _, name, body in documents.all(ENDED, STORE)}
-    needed = {str(body["log"]) for _, _, body in documents.all(PARENT)}
+    with context.catalog.transaction():  # a cluster that is deleted meanwhile may be between the two
+        ended = {name: body for _, name, body in documents.all(ENDED, STORE)}
+        needed = {str(body["log"]) for _, _, body in documents.all(PARENT)}
     waiting = list(needed)
     while waiting:
         body = ended.get(waiting.pop())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -14,8 +16,10 @@ import clusterdb
 from clusterdb import dbapi2
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.quorum import Quorum
+from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean
 from tests.zones.damage import entries_of, flip_bit
+from tests.zones.places import nodes, recovered, series, take_away
 from tests.zones.sql import execute
 from vfs.format.layout import SLOT_BYTES
 
@@ -26,34 +30,6 @@ PARTS = ("a1", "a2", "b1", "b2", "c1", "c2")
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """A function: from then on, commits that cannot be kept fail soon."""
     return lambda: monkeypatch.setenv("CLUSTERDB_QUORUM_PATIENCE_S", "0.3")
-
-
-def _series(first: int, last: int, length: int) -> str:
-    """Inserts rows with random texts."""
-    return (
-        f"WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) "
-        f"INSERT INTO t SELECT i, hex(randomblob({length})) FROM n"
-    )
-
-
-def nodes(tmp_path: Path, *names: str) -> list[str]:
-    return [str(tmp_path / "store-zones" / name) for name in names]
-
-
-def take_away(tmp_path: Path, *names: str) -> None:
-    """Put files in the places of nodes: no request reaches them."""
-    for name in names:
-        (tmp_path / "store-zones" / name).rename(tmp_path / f"gone-{name}")
-        (tmp_path / "store-zones" / name).write_bytes(b"")
-
-
-def recovered(path: Path, urls: list[str], sql: str = "SELECT id FROM t ORDER BY id") -> list[object]:
-    """What a new store recovers of the only cluster of nodes."""
-    with clusterdb.open(path, create=True) as store:
-        (cluster,) = store.recover(urls)
-        assert execute(cluster, "PRAGMA integrity_check") == [("ok",)]
-        assert_clean(store)
-        return [value for (value,) in execute(cluster, sql)]
 
 
 # --- commits ----------------------------------------------------------------------------------------------------------
@@ -77,7 +53,7 @@ def test_three_nodes_have_every_commit(
 def test_large_transactions_are_sent_in_parts(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
     execute(
         prod,
-        _series(10, 9000, 1000),
+        series(10, 9000, 1000),
         "DELETE FROM t WHERE id > 8000",
     )
     expected = execute(prod, "SELECT count(*), sum(length(text)) FROM t")
@@ -232,7 +208,7 @@ def test_damaged_batches_are_read_from_another_node(
 def test_clones_share_the_copies_of_their_source(
     store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
 ) -> None:
-    execute(prod, _series(2, 2000, 500))
+    execute(prod, series(2, 2000, 500))
     dev = prod.clone("dev")
     assert dev.settings.zones == prod.settings.zones
     execute(dev, "DELETE FROM t WHERE id > 10", "INSERT INTO t VALUES (99, 'dev')")
@@ -272,6 +248,35 @@ def test_copies_of_deleted_clusters_are_deleted_when_no_clone_needs_them(
     prod.return_node("c")
     prod.delete()
     assert logs() == set()
+
+
+def test_copies_that_a_clone_needs_stay_while_another_process_deletes(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last clone continues the log of 'dev', and that the one of 'prod': both are deleted at the same moment."""
+    execute(prod, series(2, 300, 500))
+    dev = prod.clone("dev")
+    execute(dev, "INSERT INTO t VALUES (999, 'dev')")
+    dev.clone("last")
+    catalog, deletions = catalog_of(store), list[Future[None]]()
+    read_all = catalog.documents.all
+    with clusterdb.open(tmp_path / "store") as other, ThreadPoolExecutor(1) as pool:
+
+        def read_beside(*arguments: Any) -> Any:
+            rows = read_all(*arguments)
+            if not deletions:
+                deletions.append(pool.submit(other.cluster("dev").delete))
+                if not catalog.database.is_in_transaction:  # else it waits for the end of that
+                    deletions[0].result()
+            return rows
+
+        monkeypatch.setattr(catalog.documents, "all", read_beside)
+        prod.delete()
+        deletions[0].result()
+    store.close()
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        (copy,) = new.recover(nodes(tmp_path, "a1", "b2", "c1"), "last")
+        assert execute(copy, "SELECT count(*), max(id) FROM t") == [(301, 999)]
 
 
 def test_clones_without_enough_nodes_are_not_left_behind(
@@ -317,7 +322,7 @@ def test_logs_begin_anew_when_they_are_long(
 def test_logs_keep_what_clones_continue(
     store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute(prod, _series(2, 300, 500))
+    execute(prod, series(2, 300, 500))
     prod.clone("dev")
     monkeypatch.setattr("clusterdb.zones.copies._LOG_BYTES", 0)
     for number in range(500, 520):
@@ -442,7 +447,7 @@ def test_backtracks_reach_the_nodes_when_the_store_is_closed(
 def test_logs_keep_what_clones_of_deleted_clones_continue(
     store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute(prod, _series(2, 300, 500))
+    execute(prod, series(2, 300, 500))
     dev = prod.clone("dev")
     dev.clone("last")
     dev.delete()
