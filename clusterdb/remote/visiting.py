@@ -148,10 +148,13 @@ def _new_folder() -> tuple[Path, int]:
     usable = [parent for parent in parents if os.access(parent, os.W_OK)]
     parent = next((one for one in usable if file_system_of(one) not in ("tmpfs", "ramfs")), parents[0])
     _delete_left_behind(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return folder, lock
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / _LOCK).exists():
+            return folder, lock
+        os.close(lock)  # before it was locked, another process took it for one that was left behind
 
 
 def _delete_left_behind(parent: Path) -> None:

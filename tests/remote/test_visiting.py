@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -209,3 +210,19 @@ def test_commands_read_repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert [cluster.name for cluster in store.clusters()] == ["prod"]
     assert pins(url) == 0
     assert os.environ["CLUSTERDB_STORE"] == url
+
+
+def test_new_folder_is_not_taken_for_one_that_was_left_behind(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may look for such folders between the creation of one and its lock."""
+    flock, lockers = fcntl.flock, list[int]()
+
+    def lock_late(fd: int, operation: int) -> None:
+        lockers.append(fd)
+        if len(lockers) == 1:
+            clusterdb.open(filled).close()
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with clusterdb.open(filled) as store, closing(store.cluster("prod").connect()) as connection:
+        assert connection.execute("SELECT count(*) FROM t").get
+    assert len(lockers) > 3
