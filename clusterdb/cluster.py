@@ -220,10 +220,10 @@ class ClusterVerbs:
         """
         from clusterdb.clusters import cloning
 
-        clone = self._handle(
-            cloning.clone(self.context, self, name, at, copy_type, with_zones(settings, self.context.path))
-        )
-        clone.begin_copies()
+        row = cloning.clone(self.context, self, name, at, copy_type, with_zones(settings, self.context.path))
+        clone = self._handle(row)
+        if row.settings.zones:
+            clone.begin_copies()
         return clone
 
     def push(

@@ -25,7 +25,7 @@ from threading import get_ident
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["deliver", "uninterrupted"]
+__all__ = ["are_deferred", "deliver", "uninterrupted"]
 
 _NAMES = ["INT", "TERM", "HUP", "QUIT", "ALRM", "VTALRM", "PROF", "USR1", "USR2", "CHLD", "WINCH", "CONT"]
 _SIGNALS = tuple(getattr(signal, f"SIG{name}") for name in _NAMES)
@@ -67,6 +67,11 @@ def _call_handlers(handlers: dict[int, Handler]) -> None:
         handler = handlers.get(number)
         if handler is not None:
             handler(number, None)
+
+
+def are_deferred() -> bool:
+    """Whether no signal handler is called in this thread now."""
+    return _depth > 0 or get_ident() != _main_thread
 
 
 class _Uninterrupted:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from clusterdb.access import sqlite
 from clusterdb.access.translate import UNNAMED
@@ -42,8 +41,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRef:
+class VersionRef(NamedTuple):
     """A version of a volume; ``text`` names it in errors, ``version`` None is the head, ``record`` that of its pin."""
 
     volume: VolumeRow

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,9 +26,10 @@ from tests.support.inside import open_file_count, pages_of
 from tests.support.mishaps import filled, letters_of, rewrite
 from tests.support.stores import assert_clean
 from vfs import failpoints, interrupts
+from vfs.errors import RegistryBusyError
 from vfs.format import locks
-from vfs.format.shared import KEEPS_SUPERSEDED
-from vfs.holds import Hold, Holds
+from vfs.format.shared import KEEPS_SUPERSEDED, LABELS
+from vfs.holds import Hold, Holds, is_busy
 from vfs.interrupts import deliver, uninterrupted
 from vfs.storage.device import LockFile
 from vfs.storage.sessions import Session
@@ -150,7 +152,44 @@ def test_exception_at_any_instruction_leaves_no_lock(tmp_path: Path, kind: str) 
     locks.close()
 
 
-def _pass(hold: Hold | None) -> None:
+def test_plain_lock_excludes_waits_and_is_left_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock that is used while signal handlers are deferred; after errors, the thread is not taken for busy."""
+    (tmp_path / "locks").touch()
+    one, two = (LockFile(os.open(tmp_path / "locks", os.O_RDWR | os.O_CLOEXEC)) for _ in range(2))
+    lock = one.plain_lock(7)
+    with lock:
+        assert is_busy() and held_offsets(tmp_path, 7) == [7]
+    with pytest.raises(Alarm), lock:
+        raise Alarm
+    with two.lock(7):
+        monkeypatch.setattr("vfs.storage.device.LOCK_PATIENCE_S", 0.01)
+        with pytest.raises(RegistryBusyError, match="held a lock of the store"), lock:
+            raise AssertionError("two owners")
+    assert not is_busy() and held_offsets(tmp_path, 7) == []
+    monkeypatch.undo()
+    hold = two.lock(7)
+    monkeypatch.setattr("vfs.storage.device.time.sleep", lambda seconds: hold.close())
+    with lock:
+        assert held_offsets(tmp_path, 7) == [7]
+    one.close()
+    two.close()
+    with pytest.raises(ValueError, match="closed file"), lock:
+        raise AssertionError("locked")
+    assert not is_busy()
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_sessions_use_plain_locks_while_handlers_are_deferred(tmp_path: Path, deferred: bool) -> None:
+    with clusterdb.open(tmp_path / "store") as store, pages_of(store).session() as session:
+        with uninterrupted if deferred else nullcontext():
+            pool_locked, labelling = session.pool_locked(), session.labelling()
+            assert [isinstance(body, Hold) for body in (pool_locked, labelling)] == [not deferred, not deferred]
+            with pool_locked, labelling:
+                assert session.record.publishing == LABELS and held_offsets(Path(store.path), locks.POOL)
+        assert_nothing_left(store)
+
+
+def _pass(hold: AbstractContextManager[object] | None) -> None:
     assert hold is not None
     with hold:
         pass

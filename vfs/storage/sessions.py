@@ -47,7 +47,8 @@ from vfs.format.shared import (
     VolumeRecord,
 )
 from vfs.holds import Hold
-from vfs.storage.device import LockFile, Mapping, open_again, wait_until
+from vfs.interrupts import are_deferred
+from vfs.storage.device import LockFile, Mapping, PlainLock, open_again, wait_until
 from vfs.storage.slot_map import SlotMap
 
 __all__ = ["Session", "SharedTables", "session_count_max"]
@@ -188,6 +189,23 @@ class SharedTables:
         return kind.at(self._mapping.bytes, GATE_TABLE_BYTE + row * ROW_BYTES)
 
 
+class _Labelling:
+    """The body of :meth:`Session.labelling` in which signal handlers are deferred."""
+
+    __slots__ = ("_fence", "_record")
+
+    def __init__(self, record: SessionRecord, fence: threading.Lock) -> None:
+        self._record, self._fence = record, fence
+
+    def __enter__(self) -> None:
+        self._record.publishing = LABELS
+        with self._fence:  # before the epoch is read
+            pass
+
+    def __exit__(self, *_error: object) -> None:
+        self._record.publishing = 0
+
+
 class Session:
     """A row of the session table, the lock that protects it, and the slots reserved through it."""
 
@@ -203,6 +221,7 @@ class Session:
         """Zeroed slots for the heads of new volumes, kept until the session is closed (see Pool.take_head_slot)."""
         self._pid = os.getpid()
         self._fence = threading.Lock()
+        self._pool_lock = self.locks.plain_lock(locks.POOL)
         self._locked: set[int] = set()
         self.volume_index = -1
         try:
@@ -210,6 +229,7 @@ class Session:
         except BaseException:
             self.locks.close()
             raise
+        self._labelling = _Labelling(self.record, self._fence)
 
     def _take_row(self) -> tuple[int, SessionRecord]:
         header = self.tables.header
@@ -251,9 +271,9 @@ class Session:
     def unpin(self) -> None:
         self.record.pin = 0
 
-    def pool_locked(self) -> Hold:
-        """Take the pool lock.  Raises RegistryBusyError."""
-        return self.locks.lock(locks.POOL)
+    def pool_locked(self) -> Hold | PlainLock:
+        """The pool lock, for the body of a ``with``.  Raises RegistryBusyError."""
+        return self._pool_lock if are_deferred() else self.locks.lock(locks.POOL)
 
     # --- the locks of a volume --------------------------------------------------------------------------------------
     def try_volume(self, index: int) -> Hold | None:
@@ -334,8 +354,10 @@ class Session:
     def _is_written_by_word(self, word: int, epoch: int) -> bool:
         return locks.epoch_of(word) == locks.epoch_of(locks.token(0, 0, epoch)) and self._is_alive(word)
 
-    def labelling(self) -> Hold:
+    def labelling(self) -> Hold | _Labelling:
         """Announce that slots named by a version or a catalog row are labelled live; a sweep waits for the end."""
+        if are_deferred():
+            return self._labelling
         hold = Hold(partial(setattr, self.record, "publishing", 0))
         self.record.publishing = LABELS
         self.fence()  # before the epoch is read
@@ -405,4 +427,5 @@ class Session:
             self.record.pin = self.record.volume = 0
             self.record.owner = 0
         self.record = SessionRecord()  # detached: a view would keep the tables mapped
+        self._labelling = _Labelling(self.record, self._fence)
         self.locks.close()

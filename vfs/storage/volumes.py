@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vfs.errors import RegistryBusyError
 from vfs.failpoints import reach
@@ -91,8 +91,7 @@ def reader_count(pool: Pool, row: VolumeRow) -> int:
 
 
 # --- creating ---------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class NewVolume:
+class NewVolume(NamedTuple):
     """The initial state of a volume, and the version that it is a clone of, or None for an empty volume.
 
     ``keeps_past``: retain every version, from the first one on.
