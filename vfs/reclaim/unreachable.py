@@ -8,17 +8,19 @@ once.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice, pairwise
 
 from vfs.abc import FOREVER, Superseded
-from vfs.format.layout import Version
+from vfs.format.layout import HOLE, Version
 from vfs.reclaim.queue import holder_of
 from vfs.registry import PinRow, VolumeRow, VolumeState
 from vfs.storage.heads import find_record, head_of, retained
 from vfs.storage.pool import Pool
-from vfs.storage.walk import Reached, only_in, reached
+from vfs.storage.walk import only_in
 
+_NOTHING = Version(0, 0, 0, 0, 0, 0, 0, HOLE)
+"""A version that reaches nothing."""
 __all__ = ["first_behind", "of_dropped_head", "of_dropped_past", "of_past", "of_pin"]
 
 
@@ -34,8 +36,7 @@ def of_pin(pool: Pool, row: VolumeRow, pin: PinRow, others: list[int]) -> list[S
         before = max([before, *(record.version for record in retained(pool, row, version))])
     after = first_behind(pool, row, others, version)
     death = after.version if after else FOREVER
-    unshared = only_in(pool.read_slot, pin.version, [after] if after else [], max(before, row.base.version))
-    return [_superseded(at, death) for at in unshared]
+    return _unshared(pool, pin.version, after, max(before, row.base.version), death)
 
 
 def first_behind(pool: Pool, row: VolumeRow, pins: list[int], version: int) -> Version | None:
@@ -63,16 +64,19 @@ def of_past(pool: Pool, row: VolumeRow, pins: list[int], last: Version) -> Itera
     for version, behind in pairwise([*(records[number] for number in sorted(records)), last]):
         if version.version not in retained_versions:
             continue
-        for slot, birth, _ in _unshared(pool, version, behind, row.base.version):
-            if holder_of(pins, birth, behind.version) is None:
-                yield (slot, birth, behind.version)
+        for item in _unshared(pool, version, behind, row.base.version, behind.version):
+            if holder_of(pins, item[1], item[2]) is None:
+                yield item
 
 
-def _unshared(pool: Pool, version: Version, behind: Version, born_after: int) -> Iterable[Superseded]:
-    """The slots that a version reaches and the next one does not; in C where that is loaded: a past is long."""
+def _unshared(pool: Pool, version: Version, behind: Version | None, born_after: int, death: int) -> list[Superseded]:
+    """The slots that a version reaches and the one behind it, if there is one, does not; in C where that is loaded."""
     if pool.companion is not None:
-        return pool.companion.only_in(version, behind, born_after)
-    return (_superseded(at, 0) for at in only_in(pool.read_slot, version, [behind], born_after))
+        return [
+            (slot, birth, death) for slot, birth, _ in pool.companion.only_in(version, behind or _NOTHING, born_after)
+        ]
+    walk = only_in(pool.read_slot, version, [behind] if behind is not None else [], born_after)
+    return [(at.entry.slot, at.entry.birth, death) for at in walk]
 
 
 def of_dropped_past(pool: Pool, row: VolumeRow, pins: list[int]) -> list[Superseded]:
@@ -83,9 +87,5 @@ def of_dropped_past(pool: Pool, row: VolumeRow, pins: list[int]) -> list[Superse
 def of_dropped_head(pool: Pool, row: VolumeRow, pins: list[int]) -> list[Superseded]:
     """The slots that only the head of a dropped volume still holds, and the head slot."""
     newest = pins[-1] if pins else row.base.version
-    newer = reached(pool.read_slot, head_of(pool, row), max(newest, row.base.version))
-    return [*(_superseded(at, FOREVER) for at in newer), (row.head_slot, FOREVER - 1, FOREVER)]
-
-
-def _superseded(at: Reached, death: int) -> Superseded:
-    return at.entry.slot, at.entry.birth, death
+    newer = _unshared(pool, head_of(pool, row), None, max(newest, row.base.version), FOREVER)
+    return [*newer, (row.head_slot, FOREVER - 1, FOREVER)]
