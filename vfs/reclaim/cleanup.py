@@ -22,7 +22,7 @@ from functools import partial
 from vfs.abc import FOREVER, Superseded
 from vfs.errors import CorruptionError, RegistryBusyError
 from vfs.failpoints import reach
-from vfs.format.shared import DROPPED, FLAGS, LIVE
+from vfs.format.shared import DROPPED, FLAGS, HALTED, LIVE, VolumeRecord
 from vfs.holds import Holds
 from vfs.reclaim.absorb import absorb
 from vfs.reclaim.queue import ReclaimQueue
@@ -152,7 +152,6 @@ class Cleanup:
         handlers.  Raises RegistryBusyError and the errors of ``change``.
         """
         shared, registry = self._pool.volume(row), self._pool.registry
-        former = shared.id
         rows: list[VolumeRow] = []
         locked: list[VolumeRow] = []
         lone: _Lone | None = None
@@ -161,22 +160,26 @@ class Cleanup:
             try:
                 with transaction:
                     change()
-                    shared.id = row.volume | DROPPED  # before readers are counted; if it dies, a reader clears it
-                    reach("drop: closed to readers")
-                    lone = self._lone(session, row, holds)
-                    if lone is not None:
-                        work = self._collect_lone(lone)
-                    else:
-                        work = _Work()
-                        rows = self._concerned(row)
-                        locked = _try_all(session, rows, holds)
-                        if not self._is_large(rows[0]):
-                            work = self._collect(session, locked)
-                    work.apply()
+                    former = shared.id  # not before: another process may have moved the volume, or dropped it
+                    try:
+                        _close(shared)  # before readers are counted
+                        reach("drop: closed to readers")
+                        lone = self._lone(session, row, holds)
+                        if lone is not None:
+                            work = self._collect_lone(lone)
+                        else:
+                            work = _Work()
+                            rows = self._concerned(row)
+                            locked = _try_all(session, rows, holds)
+                            if not self._is_large(rows[0]):
+                                work = self._collect(session, locked)
+                        work.apply()
+                    except BaseException:
+                        shared.id = former  # not later: after the transaction, another process may change it
+                        raise
             except BaseException:
                 current = registry.volume_row(row.volume)
-                if current is not None and current.state in IN_USE:  # not committed
-                    shared.id = former
+                if current is not None and current.state in IN_USE:  # not committed; a reader clears the flag
                     self._give_up(session, work)
                     raise
                 self._finish(session, work)
@@ -280,7 +283,9 @@ class Cleanup:
                 self.request(row)
                 continue
             with hold:
-                self._absorb(session, row)
+                current = self._pool.registry.volume_row(volume)  # its row of the volume table may be another's by now
+                if current is not None:
+                    self._absorb(session, current)
 
     def _absorb(self, session: Session, row: VolumeRow) -> None:
         try:
@@ -341,8 +346,8 @@ class Cleanup:
         work = _Work()
         for row in volumes:
             is_dropped = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
-            if is_dropped:
-                self._close(row)
+            if is_dropped and self._pool.volume(row).id & ~FLAGS == row.volume:
+                _close(self._pool.volume(row))  # if another process dropped it, and died
             if is_dropped and self.queue.reader_pins(session, row):
                 self.request(row)  # its last reader does the work when it closes
                 continue
@@ -386,12 +391,6 @@ class Cleanup:
         first = next((pin for pin in pins if pin not in work.released), None)
         return [first.holder_volume] if first is not None and first.holder_volume is not None else []
 
-    def _close(self, row: VolumeRow) -> None:
-        """Close the volume to new readers, also if another process dropped it."""
-        shared = self._pool.volume(row)
-        if shared.id & ~FLAGS == row.volume:
-            shared.id = row.volume | DROPPED
-
     def _is_removed(self, volume: int, work: _Work) -> bool:
         return any(row.volume == volume for row in work.removed) or self._pool.registry.volume_row(volume) is None
 
@@ -429,6 +428,11 @@ class Cleanup:
         """Label the kept slots live again, since the catalog has not changed."""
         with session.labelling():
             self._pool.slot_map.label_live(work.slots())
+
+
+def _close(shared: VolumeRecord) -> None:
+    """Close a volume to new readers.  If the process dies before the drop is committed, a reader clears the flag."""
+    shared.id = shared.id & ~HALTED | DROPPED
 
 
 def _try_all(session: Session, rows: Iterable[VolumeRow], holds: Holds) -> list[VolumeRow]:

@@ -230,6 +230,8 @@ class _Sweep:
             raise _PutOffError("a volume is being dropped")
         with hold:
             current = self._pool.registry.volume_row(row.volume)
+            if current is not None and current.state in IN_USE:
+                raise _PutOffError("the drop of a volume was not committed")
             if current is not None and current.state == VolumeState.DROPPED:
                 self._relabel(row.head_slot)
                 head = head_of(self._pool, row)

@@ -29,7 +29,7 @@ from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Entry, Version
 from vfs.format.page_one import COUNTED_BYTES, with_counter
 from vfs.format.shared import DAMAGED, DROPPED, FLAGS, HALTED, MOVED, VolumeRecord
 from vfs.interrupts import uninterrupted
-from vfs.registry import VolumeRow, VolumeState
+from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.storage.device import wait_until
 from vfs.storage.heads import find_record, newest_at, no_record
 from vfs.storage.page_table import Dirty
@@ -76,8 +76,8 @@ def successor(pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow
     if word in (own_id | DROPPED, own_id | MOVED):
         with registry.reclaiming(waits=True):  # a process that drops or moves it holds the catalog until it is done
             present = registry.volume_row(row.volume)
-            is_live = present is not None and present.state == VolumeState.LIVE
-            if is_live and shared.id == word:
+            is_in_use = present is not None and present.state in IN_USE and expected_id(present) == own_id
+            if is_in_use and shared.id == word:
                 shared.id = own_id
                 return None
     if word == own_id | HALTED:
