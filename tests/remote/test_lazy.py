@@ -23,6 +23,7 @@ from tests.support.dbhash import dbhash, hash_of
 from tests.support.inside import catalog_of, pages_of, pinned_head
 from tests.support.mishaps import boot_again
 from tests.support.stores import assert_clean, pool_bytes
+from vfs import failpoints
 from vfs.abc import Durability
 from vfs.errors import PoolFullError
 from vfs.storage.pool import Pool
@@ -390,3 +391,43 @@ def test_clone_that_fails_leaves_nothing(url: str, path: Path, monkeypatch: pyte
         dev = store.clone(f"{url}/prod", "dev")
         assert (path / "pool").stat().st_size <= size + (1 << 20)
         assert hash_of(dev) == whole(url)
+
+
+@pytest.mark.parametrize("when", ["page is looked up", "page is received"])
+def test_check_writes_no_slot_that_is_another_clusters_meanwhile(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """It fetches the pages of a snapshot of a deleted cluster, which another process deletes; the slots are reused."""
+    path, place_of = tmp_path / "store", AbsentPages._entry
+    acts: list[bool] = []
+    with clusterdb.open(path) as store, clusterdb.open(path) as other:
+        lazy = store.clone(f"{url}/prod", "lazy", backup_retention_days=0)
+        lazy.snapshot("snap")
+        lazy.delete()
+        used = other.create_cluster("used", backup_retention_days=0)
+        with closing(used.connect()) as connection:
+            connection.execute("CREATE TABLE z (v)")
+
+            def act() -> None:
+                failpoints.armed.clear()
+                if not acts:
+                    acts.append(True)
+                    other.delete_snapshot("snap")
+                    connection.execute(
+                        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000) "
+                        "INSERT INTO z SELECT zeroblob(3000) FROM n"
+                    )
+
+            def looked_up(self: AbsentPages, slot: int) -> tuple[int, int, int, int]:
+                act()
+                return place_of(self, slot)
+
+            if when == "page is received":
+                failpoints.armed["fetch: page received"] = act
+            else:
+                monkeypatch.setattr(AbsentPages, "_entry", looked_up)
+            store.check()
+            assert acts
+        assert other.check().problems == []
+        with closing(store.cluster("used").connect()) as connection:
+            assert connection.execute("SELECT count(*) FROM z WHERE v = zeroblob(3000)").get == 2000

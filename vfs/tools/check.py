@@ -2,12 +2,18 @@
 
 The walk of a volume runs on a pinned version.  Slots that others free or write between the walk and the comparison with
 the map can be reported as false problems or leaks: check a store that nobody writes to.
+
+Invariant
+    E1  A slot is written, with a page that is elsewhere or damaged, only while the version that reaches it is kept: it
+        is pinned by this session, or the lock of its volume is held since the version was looked up (R4 of
+        :mod:`vfs.reclaim.queue`).  Otherwise the slot could be another volume's by then.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
@@ -15,8 +21,9 @@ from vfs.format.layout import POOL_HEADER_SLOT, Version
 from vfs.format.shared import FREE, LIVE
 from vfs.interrupts import deliver
 from vfs.registry import IN_USE, VolumeState
-from vfs.storage.heads import head_of, retained
+from vfs.storage.heads import head_of, published_version, retained
 from vfs.storage.pool import Pool
+from vfs.storage.sessions import Session
 from vfs.storage.volumes import pinned
 from vfs.storage.walk import Reached, nodes
 from vfs.tools.consistency import contradictions
@@ -55,14 +62,20 @@ def check(pool: Pool, progress: Progress | None, name_of: Naming, *, mends: bool
 
     ``mends``: put the bytes of damaged pages back, of which there are copies.
     """
-    walk = _Walk(pool, progress, name_of, mends=mends)
+    with pool.session() as session:
+        walk = _Walk(pool, session, progress, name_of, mends=mends)
+        _check(pool, walk, name_of)
+        return walk.finish()
+
+
+def _check(pool: Pool, walk: _Walk, name_of: Naming) -> None:
     walk.report.problems += contradictions(pool.registry, name_of)
     for row in pool.registry.volume_rows():
         if row.state in IN_USE:
             try:
                 with pinned(pool, row) as volume:
                     walk.claim(row.head_slot, (-2, 0, row.volume, 0, 0), name_of(row.volume))
-                    walk.version(volume.version, row.volume, name_of(row.volume))
+                    walk.version(volume.version, row.volume, name_of(row.volume), is_pinned=True)
                     for version in retained(pool, row, volume.version.version - 1):
                         walk.version(version, row.volume, name_of(row.volume))
             except CorruptionError as error:
@@ -78,7 +91,6 @@ def check(pool: Pool, progress: Progress | None, name_of: Naming, *, mends: bool
     for pin in pool.registry.all_pin_rows():
         holder = pin.holder if pin.holder_volume is None else name_of(pin.holder_volume)
         walk.version(pin.version, pin.volume, f"{name_of(pin.volume)}, pinned for {holder}")
-    return walk.finish()
 
 
 _Place = tuple[int, int, int, int, int]
@@ -86,8 +98,12 @@ _Place = tuple[int, int, int, int, int]
 
 
 class _Walk:
-    def __init__(self, pool: Pool, progress: Progress | None, name_of: Naming, *, mends: bool) -> None:
+    def __init__(
+        self, pool: Pool, session: Session, progress: Progress | None, name_of: Naming, *, mends: bool
+    ) -> None:
         self._pool = pool
+        self._session = session
+        self._busy: set[int] = set()  # the volumes whose lock could not be had
         self._mends = mends
         self._name_of = name_of
         self._progress = progress
@@ -117,8 +133,8 @@ class _Walk:
             self._progress(self.report.checked_count, max(self._used_count, self.report.checked_count))
         return True
 
-    def version(self, version: Version, volume: int, where: str) -> None:
-        """Check everything that a version reaches and that was not checked before."""
+    def version(self, version: Version, volume: int, where: str, *, is_pinned: bool = False) -> None:
+        """Check everything that a version reaches and that was not checked before; ``is_pinned``: by the caller."""
         self._pool.refresh_mapping()
         where = f"{where}, version {version.version}"
 
@@ -137,17 +153,46 @@ class _Walk:
         for node in nodes(self._pool.read_slot, version, enter=enter, damaged=damaged):
             if not node.at.level:
                 for page in filter(enter, node.children()):
-                    self._page(page, volume, where)
+                    self._page(page, version._replace(volume=volume), where, is_pinned=is_pinned)
 
-    def _page(self, at: Reached, volume: int, where: str) -> None:
+    def _page(self, at: Reached, version: Version, where: str, *, is_pinned: bool) -> None:
         slot, crc = at.entry.slot, at.entry.crc
         try:
-            if zlib.crc32(self._pool.read_page(slot, crc)) != crc:
-                text = f"{where}: page {at.number} (slot {slot}) fails its checksum"
-                is_mended = self._mends and self._pool.mend(volume, at.number, slot, crc)
-                (self.report.mended if is_mended else self.report.problems).append(text)
+            if is_pinned or zlib.crc32(self._pool.read_slot(slot)) == crc:
+                self._complete(at, version.volume, where)
+            elif version.volume not in self._busy:
+                with self._keeping(version) as is_kept:
+                    if is_kept:
+                        self._complete(at, version.volume, where)
         except CorruptionError as error:
             self.report.problems.append(f"{where}: {error}")
+        except RegistryBusyError as error:
+            self._busy.add(version.volume)
+            self.report.problems.append(f"{where}: pages could not be checked: {error}")
+
+    @contextmanager
+    def _keeping(self, version: Version) -> Iterator[bool]:
+        """Whether a version is still kept; then nobody frees what it reaches while the body runs (E1)."""
+        registry = self._pool.registry
+        row = registry.volume_row(version.volume)
+        if row is None:
+            yield False
+            return
+        with self._session.volume_locked(row.table_index):
+            row = registry.volume_row(version.volume)
+            is_kept = row is not None and registry.is_pinned_at(version.volume, version.version)
+            if row is not None and row.state != VolumeState.DEAD and not is_kept:
+                head = published_version(self._pool, row)
+                is_kept = version.version == head or 0 < row.retained <= version.version < head
+            yield is_kept
+
+    def _complete(self, at: Reached, volume: int, where: str) -> None:
+        """Compare a page with its checksum; fetch it first if it is elsewhere, and mend it if that is wanted (E1)."""
+        slot, crc = at.entry.slot, at.entry.crc
+        if zlib.crc32(self._pool.read_page(slot, crc)) != crc:
+            text = f"{where}: page {at.number} (slot {slot}) fails its checksum"
+            is_mended = self._mends and self._pool.mend(volume, at.number, slot, crc)
+            (self.report.mended if is_mended else self.report.problems).append(text)
 
     def finish(self) -> CheckReport:
         """Compare the slots in use with the map, and return the report."""
