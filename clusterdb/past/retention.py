@@ -19,6 +19,8 @@ from vfs.storage.pool import Pool
 
 __all__ = ["agree_with_settings", "expire_past", "past_bytes", "retained_ns"]
 
+_ATTEMPTS = 100
+
 
 def retained_ns(context: Context, row: ClusterRow) -> int:
     """The time for which past versions of a cluster are retained, in nanoseconds."""
@@ -37,13 +39,15 @@ def agree_with_settings(context: Context, cluster: int) -> None:
     Raises StoreBusyError, StoreFullError.
     """
     catalog, pages = context.catalog, context.pages
-    row = catalog.clusters.get(cluster)
-    volume = catalog.volumes.volume_row(row.volume) if row is not None else None
-    if row is None or volume is None or bool(volume.retained) == bool(retained_ns(context, row)):
-        return
-    with context.errors(), pages.session() as session, session.volume_locked(volume.table_index):
-        current, row = catalog.volumes.volume_row(volume.volume), catalog.clusters.get(cluster)  # read again
-        if current is not None and current.state == VolumeState.LIVE and row is not None:
+    for _ in range(_ATTEMPTS):  # others may change the settings, before or while the past is kept or given up
+        row = catalog.clusters.get(cluster)
+        volume = catalog.volumes.volume_row(row.volume) if row is not None else None
+        if row is None or volume is None or bool(volume.retained) == bool(retained_ns(context, row)):
+            return
+        with context.errors(), pages.session() as session, session.volume_locked(volume.table_index):
+            current, row = catalog.volumes.volume_row(volume.volume), catalog.clusters.get(cluster)  # read again
+            if current is None or current.state != VolumeState.LIVE or row is None:
+                return
             if retained_ns(context, row):
                 retention.keep_past(pages, current)
             else:

@@ -101,8 +101,6 @@ def _switch(context: Context, row: ClusterRow, target: VersionRef, category: str
     """Switch a cluster to a clone of a version."""
     catalog, pages = context.catalog, context.pages
     old = context.require_in_use(row.volume)
-    with context.errors():
-        former_version = published_version(pages, old)
 
     def change() -> None:
         current = catalog.clusters.get(row.cluster)
@@ -118,18 +116,22 @@ def _switch(context: Context, row: ClusterRow, target: VersionRef, category: str
         catalog.volumes.set_volume_state(old.volume, VolumeState.PAST)
         catalog.clusters.add_past(old.volume, row.cluster, pages.clock.now_ns())
 
+    keeps = retained_ns(context, row) > 0
     with clone_volume(context, target, VolumeState.BUILDING) as new:
         try:
-            with context.errors():
-                continue_from(pages, new, old)
-                if retained_ns(context, row):
-                    with pages.session() as session, session.volume_locked(new.table_index):
+            with context.errors(), pages.session() as session, session.volume_locked(old.table_index):
+                former_version = published_version(pages, old)
+                continue_from(pages, new, old)  # nobody commits to the former volume from here on
+                if keeps:
+                    with pages.session() as other, other.volume_locked(new.table_index):
                         keep_past(pages, context.require_in_use(new.volume))
-            if retained_ns(context, row):
-                with context.errors(), moving(pages, old):
-                    change_and_keep()
-            else:
-                drop_volume(context, old, change)
+                    with moving(pages, old):
+                        change_and_keep()
+                else:
+                    drop_volume(context, old, change)
+            if not keeps:
+                with context.errors(), pages.session() as session:
+                    pages.cleanup.tidy(session, [old])  # its lock was held when it was dropped
         except BaseException:
             built = catalog.volumes.volume_row(new.volume)
             if built is not None and built.state == VolumeState.BUILDING:

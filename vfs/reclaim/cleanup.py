@@ -244,7 +244,7 @@ class Cleanup:
         own = self._unreachable(of_dropped_past, row, []) + self._unreachable(of_dropped_head, row, [])
         work = _Work(removed=[row], freed=[(row, own)])
         work.forget.append(partial(registry.remove_volume, row.volume))
-        if registry.is_bare(row.volume):
+        if registry.is_bare(row.volume) and not row.retained:
             work.bare.add(row.volume)
         if source is not None:
             registry.unpin_base(row)

@@ -178,26 +178,25 @@ def continue_epoch(pool: Pool, row: VolumeRow, former: VolumeRow) -> None:
 def moving(pool: Pool, row: VolumeRow) -> Iterator[None]:
     """Mark a volume as moved, in a catalog transaction in which the body switches its cluster to another volume.
 
-    The body has to refuse a volume that is not live any more.  Handles follow the cluster when they meet the mark, and
-    wait for the catalog before: therefore it is set inside of the transaction, or they would take it for that of a dead
-    process, and clear it.  Waits for a session that is
-    publishing, so acknowledged commits are in the volume's past.  Raises RegistryBusyError.
+    The caller holds the volume lock, so acknowledged commits are in the volume's past.  The body has to refuse a volume
+    that is not live any more.  Handles follow the cluster when they meet the mark, and wait for the catalog before:
+    therefore it is set inside of the transaction, or they would take it for that of a dead process, and clear it.
+    Raises RegistryBusyError.
     """
     record = pool.volume(row)
-    with pool.session() as session, session.volume_locked(row.table_index):
-        with pool.registry.transaction():
-            former, present = record.id, pool.registry.volume_row(row.volume)
-            is_live = present is not None and present.state == VolumeState.LIVE  # else the record is another volume's
-            try:
-                if is_live:
-                    record.id = row.volume | MOVED  # before the commit; if that fails, a reader clears the mark
-                reach("move: handles told")
-                yield
-            except BaseException:
-                if is_live:
-                    record.id = former  # not later: after the transaction, another process may change it
-                raise
-        reach("move: committed")
+    with pool.registry.transaction():
+        former, present = record.id, pool.registry.volume_row(row.volume)
+        is_live = present is not None and present.state == VolumeState.LIVE  # else the record is another volume's
+        try:
+            if is_live:
+                record.id = row.volume | MOVED  # before the commit; if that fails, a reader clears the mark
+            reach("move: handles told")
+            yield
+        except BaseException:
+            if is_live:
+                record.id = former  # not later: after the transaction, another process may change it
+            raise
+    reach("move: committed")
 
 
 @contextmanager

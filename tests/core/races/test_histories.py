@@ -1,14 +1,15 @@
-"""The history file of a volume that is being added: it is there before the catalog has the volume."""
+"""History files: there before the catalog has the volume, gone with it, kept while the settings require it."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import clusterdb
 from tests.core.races.family import Opener
-from tests.support.inside import catalog_of
+from tests.support.inside import catalog_of, pages_of
 from vfs import failpoints
 from vfs.storage.volumes import remove_unowned_histories
 
@@ -61,3 +62,32 @@ def test_failed_clone_leaves_the_history_of_the_next_one(
     with pytest.raises(RuntimeError):
         store.cluster("prod").clone("dev")
     _past_is_kept(other, path, "dev")
+
+
+def test_deleted_clones_leave_no_history(store: clusterdb.Store, path: Path) -> None:
+    """Neither its file nor a descriptor, also if nobody else has used the store."""
+    prod = store.create_cluster("prod")
+    prod.clone("dev").delete()
+    for _ in range(3):
+        prod.clone("dev").delete()
+    assert len(pages_of(store).history.open_files()) == 1
+    assert [file.name for file in (path / "history").iterdir()] == ["1"]
+
+
+def test_past_is_kept_if_another_process_turns_it_on_while_it_is_given_up(
+    open_store: Opener, store: clusterdb.Store
+) -> None:
+    """The other process sees that it is still kept, and returns before it is not."""
+    cluster, same = store.create_cluster("prod", backtrack_window_s=3600), open_store().cluster("prod")
+
+    def turn_on() -> None:
+        failpoints.armed.clear()
+        same.modify(backtrack_window_s=3600)
+
+    failpoints.armed["past: slots kept"] = turn_on
+    cluster.modify(backtrack_window_s=0, backup_retention_days=0)
+    assert not failpoints.armed
+    with closing(cluster.connect()) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("INSERT INTO t VALUES (1)")
+    assert len(cluster.versions(9)) == 3

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 import clusterdb
@@ -16,7 +18,10 @@ from tests.core.races.family import Opener
 from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean
 from vfs.reclaim.cleanup import Cleanup
+from vfs.registry import VolumeRow
+from vfs.sqlite.header import continue_from
 from vfs.storage import volumes
+from vfs.store import PageStore
 
 FILL = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) "
@@ -133,3 +138,41 @@ def test_death_in_the_drop_of_a_past_leaves_its_versions(
         connection.execute("CREATE TABLE t (a); " + FILL.format(400))
     assert len(_values(last.cluster("new"))) == 400
     assert_clean(last)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_switch_misses_no_commit(
+    open_store: Opener, store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    """What another process commits meanwhile has a number and a schema of its own, or comes after the switch."""
+    settings: dict[str, Any] = {"backtrack_window_s": WINDOW_S} if keeps else {"backup_retention_days": 0}
+    cluster = store.create_cluster("prod", **settings)
+    with closing(cluster.connect()) as connection:
+        connection.execute("CREATE TABLE a (x); CREATE TABLE b (y); INSERT INTO b VALUES ('kept')")
+        cluster.snapshot("good")
+        connection.execute("DROP TABLE b")
+    other = open_store().cluster("prod").connect()
+    other.execute("SELECT * FROM a").fetchall()
+
+    def change_schema() -> None:
+        other.execute("CREATE TABLE u (z)")
+        other.execute("INSERT INTO u VALUES (1)")
+
+    with ThreadPoolExecutor(1) as pool:
+        changes: list[Future[None]] = []
+
+        def continue_late(pages: PageStore, new: VolumeRow, old: VolumeRow) -> None:
+            continue_from(pages, new, old)
+            changes.append(pool.submit(change_schema))
+            with pages.session() as session:
+                if not session.is_volume_locked_by_other(old.table_index):  # else it has to wait
+                    changes[0].result()
+
+        monkeypatch.setattr("clusterdb.past.switching.continue_from", continue_late)
+        cluster.reset("good")
+        changes[0].result()
+    with suppress(apsw.SQLError):  # there is no table 'u' if it was created before the switch
+        other.execute("INSERT INTO u VALUES (777)")
+    with closing(cluster.connect()) as connection:
+        assert connection.execute("SELECT y FROM b").fetchall() == [("kept",)]
+    assert_clean(store)
