@@ -169,8 +169,11 @@ class Registry(Protocol):
     def is_bare(self, volume: int) -> bool:
         """Whether the catalog never had pins on a volume, a seal or a past of it, as far as this process knows."""
 
-    def may_have_volume(self, volume: int) -> bool:
-        """Whether the catalog has a volume, or may have it because the outcome of the commit is unknown."""
+    def may_have_volume(self, row: VolumeRow) -> bool:
+        """Whether the catalog has a volume, or may have it because the outcome of the commit is unknown.
+
+        The number alone says nothing: that of a volume whose transaction was undone is the next volume's.
+        """
 
     def drop_volume(self, volume: int) -> list[VolumeRow]:
         """Mark a volume as dropped, and the pins that only it needed as released (in the running transaction).

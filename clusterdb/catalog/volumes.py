@@ -77,9 +77,11 @@ class Volumes:
         database.remember(("bare", volume), row)
         return row
 
-    def may_have_volume(self, volume: int) -> bool:
+    def may_have_volume(self, row: VolumeRow) -> bool:
         """See :meth:`vfs.registry.Registry.may_have_volume`."""
-        return self._database.is_uncertain or self.volume_row(volume) is not None
+        present = self.volume_row(row.volume)
+        is_same = present is not None and (present.table_index, present.head_slot) == (row.table_index, row.head_slot)
+        return self._database.is_uncertain or is_same
 
     def pin_base(self, row: VolumeRow, base: Version) -> None:
         """See :meth:`vfs.registry.Registry.pin_base`."""

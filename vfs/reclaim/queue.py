@@ -331,14 +331,18 @@ class ReclaimQueue:
         The catalog is sealed first: a commit that died with the session must not take effect later (S3).  Returns
         False, and leaves the session, if that cannot be done now.
         """
+        generation = self.pool.tables.session(row).generation
+        if not session.is_dead(row):
+            return False
         try:
             self.pool.registry.seal()
         except RegistryBusyError:
             return False
-        self._bury(session, row)
+        self._bury(session, row, generation)
         return True
 
-    def _bury(self, session: Session, row: int) -> None:
+    def _bury(self, session: Session, row: int, generation: int) -> None:
+        """Bury the owner that a row had before the catalog was sealed."""
         slot_map = self.pool.slot_map
         with session.pool_locked():
             hold = session.locks.try_lock(locks.session(row))
@@ -346,6 +350,8 @@ class ReclaimQueue:
                 return  # it was buried meanwhile, and another session has the row
             with hold:
                 record = self.pool.tables.session(row)
+                if record.generation != generation:
+                    return  # it was buried meanwhile, and the next owner has died since
                 reserved = slot_map.slots_in_state(RESERVED + row)
                 if record.publishing == 0:
                     slot_map.free(reserved)
@@ -358,11 +364,11 @@ class ReclaimQueue:
 
     def bury_all(self, session: Session) -> int:
         """Bury every dead session, and return their number.  Raises RegistryBusyError."""
-        dead = [row for row, _ in self.pool.tables.sessions() if session.is_dead(row)]
+        dead = [(row, record.generation) for row, record in self.pool.tables.sessions() if session.is_dead(row)]
         if dead:
             self.pool.registry.seal()
-        for row in dead:
-            self._bury(session, row)
+        for row, generation in dead:
+            self._bury(session, row, generation)
         return len(dead)
 
     def abandon(self, keeper: Session) -> None:

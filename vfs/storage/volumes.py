@@ -159,7 +159,7 @@ def create(
         except BaseException:
             if not row.volume:
                 slot_map.free([head_slot])
-            elif not registry.may_have_volume(row.volume):
+            elif not registry.may_have_volume(row):
                 with session.pool_locked():
                     tables.remove_volume(row.table_index, row.volume)
                 slot_map.free([head_slot])

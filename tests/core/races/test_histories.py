@@ -10,7 +10,9 @@ import pytest
 import clusterdb
 from tests.core.races.family import Opener
 from tests.support.inside import catalog_of, pages_of
+from tests.support.stores import assert_clean
 from vfs import failpoints
+from vfs.registry import VolumeRow
 from vfs.storage.volumes import remove_unowned_histories
 
 
@@ -52,16 +54,17 @@ def test_failed_clone_leaves_the_history_of_the_next_one(
     volumes = catalog_of(store).volumes
     may_have_volume = volumes.may_have_volume
 
-    def looked_up_too_late(volume: int) -> bool:
-        has_volume = may_have_volume(volume)
+    def looked_up_too_late(row: VolumeRow) -> bool:
         other.cluster("prod").clone("dev")
-        return has_volume
+        return may_have_volume(row)
 
     monkeypatch.setattr(volumes, "may_have_volume", looked_up_too_late)
     failpoints.armed["catalog: before commit"] = fail
     with pytest.raises(RuntimeError):
         store.cluster("prod").clone("dev")
     _past_is_kept(other, path, "dev")
+    assert len(volumes.volume_rows()) == sum(1 for word in pages_of(store).tables._volume_ids() if word)
+    assert_clean(other)
 
 
 def test_deleted_clones_leave_no_history(store: clusterdb.Store, path: Path) -> None:
