@@ -38,6 +38,7 @@ __all__ = [
     "pinned_volume",
     "require_kept",
     "vfs_of",
+    "writers_held_off",
 ]
 
 
@@ -212,6 +213,19 @@ def drop_volume(
     pages = context.pages
     with uninterrupted, context.errors(), pages.session() as session:
         pages.cleanup.drop(session, row, change_in_use, context.catalog.transaction(waits=waits))
+
+
+@contextmanager
+def writers_held_off(context: Context, row: VolumeRow) -> Iterator[None]:
+    """Let nobody commit to a volume while the body runs, which may switch its cluster to another one, or drop it.
+
+    Raises StoreBusyError, and the errors of the body.
+    """
+    pages = context.pages
+    with context.errors(), pages.session() as session, session.volume_locked(row.table_index):
+        yield
+    with context.errors(), pages.session() as session:
+        pages.cleanup.tidy(session, [row])  # what could not be reclaimed while its lock was held
 
 
 # --- volumes without a name -------------------------------------------------------------------------------------------

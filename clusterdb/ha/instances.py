@@ -81,10 +81,11 @@ def add(
             jitter_ns=int(lag_jitter_ms * _MS),
         )
         context.catalog.events.add("instance", name, "creation", f"instance '{name}' added to cluster '{row.name}'")
-    state = state_of(context, added)  # another instance may have used its row before
-    state.restart()
-    state.clear()
-    _apply_lag(context, row, added)
+        state = state_of(context, added)  # another instance may have used its row before
+        state.restart()
+        state.clear()
+        state.set_lag(added.lag_ns, added.jitter_ns)
+    agree_with_settings(context, row.cluster)  # the past that its lag needs
     return _instance(added)
 
 
@@ -109,7 +110,8 @@ def modify(
         changed = current._replace(tier=tier, lag_ns=int(lag * _MS), jitter_ns=int(jitter * _MS))
         context.catalog.instances.set(changed)
         context.catalog.events.add("instance", name, "configuration change", f"instance '{name}' modified")
-    _apply_lag(context, row, changed)
+        state_of(context, changed).set_lag(changed.lag_ns, changed.jitter_ns)  # the row is another's once it is deleted
+    agree_with_settings(context, row.cluster)
     return _instance(changed)
 
 
@@ -141,12 +143,6 @@ def state_of(context: Context, row: InstanceRow) -> InstanceState:
     """The shared state of an instance, for its management."""
     with context.errors():
         return InstanceState(context.pages, row.row, row.name)
-
-
-def _apply_lag(context: Context, row: ClusterRow, instance: InstanceRow) -> None:
-    """Apply the lag to connections, and retain the part of the past that it needs."""
-    state_of(context, instance).set_lag(instance.lag_ns, instance.jitter_ns)
-    agree_with_settings(context, row.cluster)
 
 
 def _instance(row: InstanceRow) -> Instance:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import ClusterRef, Context
-from clusterdb.core.volumes import VersionRef, clone_volume, drop_volume
+from clusterdb.core.volumes import VersionRef, clone_volume, drop_volume, writers_held_off
 from clusterdb.errors import (
     BacktrackDisabledError,
     InvalidArgumentError,
@@ -119,9 +119,9 @@ def _switch(context: Context, row: ClusterRow, target: VersionRef, category: str
     keeps = retained_ns(context, row) > 0
     with clone_volume(context, target, VolumeState.BUILDING) as new:
         try:
-            with context.errors(), pages.session() as session, session.volume_locked(old.table_index):
+            with writers_held_off(context, old):
                 former_version = published_version(pages, old)
-                continue_from(pages, new, old)  # nobody commits to the former volume from here on
+                continue_from(pages, new, old)
                 if keeps:
                     with pages.session() as other, other.volume_locked(new.table_index):
                         keep_past(pages, context.require_in_use(new.volume))
@@ -129,9 +129,6 @@ def _switch(context: Context, row: ClusterRow, target: VersionRef, category: str
                         change_and_keep()
                 else:
                     drop_volume(context, old, change)
-            if not keeps:
-                with context.errors(), pages.session() as session:
-                    pages.cleanup.tidy(session, [old])  # its lock was held when it was dropped
         except BaseException:
             built = catalog.volumes.volume_row(new.volume)
             if built is not None and built.state == VolumeState.BUILDING:

@@ -6,9 +6,12 @@ be read or written is ignored.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 __all__ = ["History", "default_path"]
 
@@ -31,11 +34,9 @@ class History:
         self.entries: list[str] = []
         with suppress(OSError, RuntimeError):
             self._path = path or default_path()
-            lines = self._path.read_text(encoding="utf8", errors="replace").splitlines()
-            self.entries = [line.replace(_NEWLINE, "\n") for line in lines if line.strip()]
+            self._read(self._path.read_bytes())
             if len(self.entries) > ENTRIES_MAX:
-                del self.entries[:-ENTRIES_MAX]
-                self._write("w", self.entries)
+                self._cut()
 
     def append(self, entry: str) -> None:
         """Add an entry, unless it repeats the last one."""
@@ -43,13 +44,32 @@ class History:
         if not entry.strip() or self.entries[-1:] == [entry]:
             return
         self.entries.append(entry)
-        with suppress(OSError):
-            self._write("a", [entry])
+        with suppress(OSError), self._opened(os.O_WRONLY | os.O_CREAT | os.O_APPEND, "ab") as file:
+            file.write(_lines([entry]))
 
-    def _write(self, mode: str, entries: list[str]) -> None:
+    def _cut(self) -> None:
+        """Cut the file to the newest entries, which stay in it throughout, with what other shells append."""
+        with self._opened(os.O_RDWR, "r+b") as file:
+            self._read(file.read())
+            del self.entries[:-ENTRIES_MAX]
+            file.seek(0)
+            file.write(_lines(self.entries))
+            file.truncate()
+
+    def _read(self, content: bytes) -> None:
+        lines = content.decode("utf8", "replace").splitlines()
+        self.entries = [line.replace(_NEWLINE, "\n") for line in lines if line.strip()]
+
+    @contextmanager
+    def _opened(self, flags: int, mode: str) -> Iterator[IO[bytes]]:
+        """The file, locked."""
         if self._path is None:
-            return
+            raise FileNotFoundError
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "a" else os.O_TRUNC), 0o600)
-        with os.fdopen(fd, mode, encoding="utf8", errors="replace") as file:
-            file.writelines(entry.replace("\n", _NEWLINE) + "\n" for entry in entries)
+        with os.fdopen(os.open(self._path, flags | os.O_CLOEXEC, 0o600), mode) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+
+
+def _lines(entries: list[str]) -> bytes:
+    return "".join(entry.replace("\n", _NEWLINE) + "\n" for entry in entries).encode("utf8", "replace")

@@ -11,6 +11,7 @@ gigabyte), since a power failure may have damaged it.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -164,15 +165,19 @@ def _opened(path: str | Path) -> Store:
 def _check_after_boot(store: Store) -> None:
     """Raises CorruptStoreError if a power failure has damaged the store."""
     note = Path(store.path) / "testing" / "boot"
-    boot = boot_id()
-    if note.exists() and note.read_text() == boot:
-        return
-    report = store.check() if note.exists() else None
-    if report is not None and not report.ok:
-        store.close()
-        raise CorruptStoreError(
-            f"store '{store.path}' was damaged when the system went down ({report.problems[0]}); it holds test data "
-            "only: delete the directory"
-        )
     note.parent.mkdir(mode=0o700, exist_ok=True)
-    note.write_text(boot)
+    fd = os.open(note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the other workers of a run wait: a store that is worked on seems damaged
+        noted, boot = file.read(), boot_id()
+        if noted == boot:
+            return
+        report = store.check() if noted else None
+        if report is not None and not report.ok:
+            store.close()
+            raise CorruptStoreError(
+                f"store '{store.path}' was damaged when the system went down ({report.problems[0]}); it holds test "
+                "data only: delete the directory"
+            )
+        file.seek(0)
+        file.write(boot)

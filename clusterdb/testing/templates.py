@@ -260,7 +260,10 @@ class _FailureNote:
         """Raises SeedError if the seeds have failed in this run."""
         if self._path is None or not self._path.exists():
             return
-        note = json.loads(self._path.read_text())
+        try:
+            note = json.loads(self._path.read_text())
+        except ValueError:
+            return  # of a worker that was killed by a power failure
         if note["run"] == self._run:
             raise SeedError(f"{note['text']}\n\n(in another worker of this run)")
 
@@ -268,8 +271,10 @@ class _FailureNote:
         if self._path is None:
             return
         text = error.report() if isinstance(error, SeedError) else f"{type(error).__name__}: {error}"
-        self._path.write_text(json.dumps({"run": self._run, "text": text}))
-        for old in self._path.parent.glob("*.failed"):
+        whole = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        whole.write_text(json.dumps({"run": self._run, "text": text}))
+        whole.replace(self._path)  # at once: a process may be killed while it writes
+        for old in self._path.parent.glob("*.failed*"):
             with suppress(OSError):
                 if old.stat().st_mtime < time.time() - FAILURE_NOTE_S:
                     old.unlink()

@@ -9,6 +9,11 @@ import apsw
 import pytest
 
 import clusterdb
+from clusterdb.catalog.rows import InstanceRow
+from clusterdb.core.context import Context
+from clusterdb.ha import instances
+from clusterdb.ha.gate import InstanceState
+from clusterdb.ha.instances import state_of
 from tests.ha.fleet import FAR_MS, add, cluster_with, commit, event_messages, roles, seen, seen_by
 from tests.support.inside import catalog_of
 
@@ -36,6 +41,30 @@ def test_instance_is_listed_with_its_settings(prod: clusterdb.Cluster) -> None:
     changed = prod.modify_instance("b", promotion_tier=0, lag_jitter_ms=7)
     assert (changed.promotion_tier, changed.replica_lag_ms, changed.lag_jitter_ms) == (0, 20, 7)
     assert prod.instances()[1] == changed
+
+
+def test_lag_of_a_deleted_instance_is_not_the_next_ones(
+    store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process deletes an instance whose lag is being changed, and adds one, which gets its row."""
+    add(prod, "a", "b")
+
+    def replace() -> None:
+        monkeypatch.undo()
+        prod.delete_instance("b")
+        prod.add_instance("c")
+
+    def state_late(context: Context, row: InstanceRow) -> InstanceState:
+        if not catalog_of(store).database.is_in_transaction:  # else the other process has to wait
+            replace()
+        return state_of(context, row)
+
+    monkeypatch.setattr(instances, "state_of", state_late)
+    prod.modify_instance("b", replica_lag_ms=FAR_MS)
+    if "c" not in {instance.name for instance in prod.instances()}:
+        replace()
+    row = instances.require(store.context, store.context.row_of(prod), "c")
+    assert not state_of(store.context, row).lags
 
 
 def test_instance_names_are_unique_in_the_store(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:

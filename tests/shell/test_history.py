@@ -30,6 +30,22 @@ def test_history_is_truncated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert path.read_text().count("\n") == 3
 
 
+def test_truncation_loses_no_entry_of_another_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which appends one when the first has read the file."""
+    monkeypatch.setattr("clusterdb.shell.history.ENTRIES_MAX", 3)
+    path, other = tmp_path / "history", History(tmp_path / "history")
+    path.write_text("".join(f"SELECT {n};\n" for n in range(10)))
+    cut = History._cut
+
+    def cut_late(self: History) -> None:
+        other.append("SELECT 'late';")
+        cut(self)
+
+    monkeypatch.setattr(History, "_cut", cut_late)
+    assert History(path).entries == ["SELECT 8;", "SELECT 9;", "SELECT 'late';"]
+    assert path.read_text().splitlines()[-1] == "SELECT 'late';"
+
+
 def test_history_without_a_writable_file_is_kept_in_memory(tmp_path: Path) -> None:
     """It is kept in memory then."""
     (tmp_path / "file").touch()

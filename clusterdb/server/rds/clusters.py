@@ -9,6 +9,7 @@ from typing import Any
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.clusters.creating import create
+from clusterdb.core.volumes import writers_held_off
 from clusterdb.errors import ClusterNotFoundError
 from clusterdb.ha.instances import restart_all
 from clusterdb.server.call import Call, Operation
@@ -263,15 +264,18 @@ def delete_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
             "InvalidDBClusterStateFault",
             "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
         )
-    cluster = handle(call, view)
+    cluster, context = handle(call, view), call.store.context
+    picture = with_times(call, view, status="deleting")
     if final:
         final = checked_identifier(final, "FinalDBSnapshotIdentifier")
         require_free_snapshot(call, final)
-        cluster.snapshot(final)
-        tags = view.row.settings.tags if view.kept.get("CopyTagsToSnapshot") else {}
-        keep_snapshot(call, final, view, tags)
-    picture = with_times(call, view, status="deleting")
-    cluster.delete()
+        with writers_held_off(context, context.volume_of(cluster)):  # the snapshot has all that was committed
+            cluster.snapshot(final)
+            tags = view.row.settings.tags if view.kept.get("CopyTagsToSnapshot") else {}
+            keep_snapshot(call, final, view, tags)
+            cluster.delete()
+    else:
+        cluster.delete()
     transitions_of(call).bury("cluster", status_key(call, view.row.cluster), picture, call.serving.delay_s)
     return {"DBCluster": picture}
 

@@ -61,20 +61,22 @@ def _document_of(call: Call, kind: str, name: str) -> tuple[str, str, int]:
 
 def add_tags_to_resource(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     require_tags(values["Tags"])
-    present, change = _kept_tags(call, values["ResourceName"])
-    tags = {**present(), **tags_of(values["Tags"])}
-    if len(tags) > TAGS_MAX:
-        raise invalid(f"A resource can have at most {TAGS_MAX} tags")
-    change(tags)
+    with call.store.context.catalog.transaction():  # another request may be changing them
+        present, change = _kept_tags(call, values["ResourceName"])
+        tags = {**present(), **tags_of(values["Tags"])}
+        if len(tags) > TAGS_MAX:
+            raise invalid(f"A resource can have at most {TAGS_MAX} tags")
+        change(tags)
     return {}
 
 
 def remove_tags_from_resource(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    present, change = _kept_tags(call, values["ResourceName"])
-    tags = present()
-    remaining = {key: value for key, value in tags.items() if key not in values["TagKeys"]}
-    if remaining != tags:
-        change(remaining)
+    with call.store.context.catalog.transaction():
+        present, change = _kept_tags(call, values["ResourceName"])
+        tags = present()
+        remaining = {key: value for key, value in tags.items() if key not in values["TagKeys"]}
+        if remaining != tags:
+            change(remaining)
     return {}
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from botocore.exceptions import ClientError
 
 import clusterdb
 from clusterdb.server import running, session
+from clusterdb.server.rds import cluster_shapes
+from clusterdb.server.rds.snapshot_shapes import keep_snapshot
 from tests.server.rds.helpers import clone, create, describe
+from tests.support.inside import pages_of
 
 CLIENTS, STEPS = 8, 15
 
@@ -48,6 +52,54 @@ def test_clients_clone_tag_and_delete_at_the_same_time(disk_store: clusterdb.Sto
         }
     assert names <= shown
     assert len({cluster.name for cluster in disk_store.clusters()}) == len(disk_store.clusters())
+
+
+def test_tags_of_two_clients_are_both_kept(memory_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each adds one to those that it has read."""
+    with running(memory_store) as server, ThreadPoolExecutor(1) as pool:
+        rds, other = session(server).client("rds"), session(server).client("rds")
+        create(rds, "prod")
+        arn, later = describe(rds, "prod")["DBClusterArn"], list[Future[Any]]()
+
+        def tags_of(given: list[dict[str, str]]) -> dict[str, str]:
+            if not later:
+                tag = {"Key": "two", "Value": "2"}
+                later.append(pool.submit(other.add_tags_to_resource, ResourceName=arn, Tags=[tag]))
+                if not memory_store.context.catalog.database.is_in_transaction:  # else it waits
+                    later[0].result()
+            return cluster_shapes.tags_of(given)
+
+        monkeypatch.setattr("clusterdb.server.rds.tags.tags_of", tags_of)
+        rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "one", "Value": "1"}])
+        later[0].result()
+        tags = rds.list_tags_for_resource(ResourceName=arn)["TagList"]
+    assert sorted(tag["Key"] for tag in tags) == ["one", "two"]
+
+
+def test_final_snapshot_has_what_was_committed_before_the_deletion(
+    memory_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit between the snapshot and the deletion waits, and fails."""
+    with running(memory_store) as server, ThreadPoolExecutor(1) as pool:
+        rds = session(server).client("rds")
+        connection = memory_store.create_cluster("prod").connect()
+        connection.execute("CREATE TABLE t (a)")
+        commits: list[Future[Any]] = []
+        index = memory_store.context.volume_of(memory_store.cluster("prod")).table_index
+
+        def keep_late(*arguments: Any) -> None:
+            commits.append(pool.submit(connection.execute, "INSERT INTO t VALUES (1)"))
+            with pages_of(memory_store).session() as looker:
+                if not looker.is_volume_locked_by_other(index):
+                    commits[0].result()
+            keep_snapshot(*arguments)
+
+        monkeypatch.setattr("clusterdb.server.rds.clusters.keep_snapshot", keep_late)
+        rds.delete_db_cluster(DBClusterIdentifier="prod", FinalDBSnapshotIdentifier="last")
+        is_acknowledged = commits[0].exception() is None
+        connection.close()
+    restored = memory_store.restore_snapshot("last", "restored").connect()
+    assert restored.execute("SELECT count(*) FROM t").get == int(is_acknowledged)
 
 
 def contend(rds: Any, step: int) -> None:
