@@ -63,7 +63,7 @@ def change_status(context: Context, cluster: ClusterRef, verb: str) -> None:
     volume = context.volume_of(cluster)
     with context.errors(), fencing(context.pages, volume) as fence, context.catalog.transaction():
         row = context.row_of(cluster)
-        context.require_same(row, volume)
+        context.require_same(row, volume.volume)
         context.catalog.clusters.set_status(row.cluster, status.after(row.name, row.status, verb))
         context.catalog.events.add("cluster", row.name, "notification", f"cluster '{row.name}': {verb}")
         if verb == "stop":

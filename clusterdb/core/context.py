@@ -23,7 +23,6 @@ from clusterdb.catalog.rows import ClusterRow
 from clusterdb.errors import (
     ClosedError,
     ClusterNotFoundError,
-    CorruptStoreError,
     ForkedStoreError,
     StoreBusyError,
     StoreReadOnlyError,
@@ -178,16 +177,9 @@ class Context:
             raise self.deleted(text)
         return row
 
-    def require_volume(self, volume: int) -> VolumeRow:
-        """A volume in any state.  Raises CorruptStoreError."""
-        row = self.catalog.volumes.volume_row(volume)
-        if row is None:
-            raise CorruptStoreError(f"store '{self.path}': a snapshot refers to volume {volume}, which does not exist")
-        return row
-
-    def require_same(self, row: ClusterRow, volume: VolumeRow) -> None:
+    def require_same(self, row: ClusterRow, volume: int) -> None:
         """Check that a cluster still has the same volume.  Raises StoreBusyError."""
-        if row.volume != volume.volume:
+        if row.volume != volume:
             raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
 
     def deleted(self, subject: str) -> ClusterNotFoundError:

@@ -28,7 +28,7 @@ def failover(context: Context, cluster: ClusterRef, target: str | None, *, inste
     volume = context.volume_of(cluster)
     with context.errors(), fencing(context.pages, volume) as fence, context.catalog.transaction():
         row = context.row_of(cluster)
-        context.require_same(row, volume)
+        context.require_same(row, volume.volume)
         status.after(row.name, row.status, "fail over")
         instances = context.catalog.instances.of(row.cluster)
         readers = [instance for instance in instances if not instance.is_writer]

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from clusterdb.catalog.rows import ClusterRow, SnapshotRow, snapshot_holder, volume_holder
 from clusterdb.core.context import Context
 from clusterdb.core.volumes import VersionRef
-from clusterdb.errors import InvalidArgumentError, InvalidRestoreTimeError, SnapshotNotFoundError
+from clusterdb.errors import CorruptStoreError, InvalidArgumentError, InvalidRestoreTimeError, SnapshotNotFoundError
 from clusterdb.rules.names import check_name, suggestion
 from clusterdb.rules.points import BASE, Point, time_ns_of, time_text
 from vfs.format.layout import Version
@@ -108,8 +108,14 @@ def ref_of_volume_base(context: Context, volume: VolumeRow, text: str) -> Versio
 
 def ref_of_snapshot(context: Context, snapshot: SnapshotRow) -> VersionRef:
     """The version that a snapshot keeps.  Raises SnapshotNotFoundError, CorruptStoreError."""
-    volume = context.require_volume(snapshot.volume)
-    return VersionRef(volume, snapshot.version, f"snapshot '{snapshot.name}'", record_of(context, snapshot))
+    record = record_of(context, snapshot)
+    volume = context.catalog.volumes.volume_row(snapshot.volume)
+    if volume is None:
+        require_present(context, snapshot)
+        raise CorruptStoreError(
+            f"store '{context.path}': snapshot '{snapshot.name}' is of volume {snapshot.volume}, which does not exist"
+        )
+    return VersionRef(volume, snapshot.version, f"snapshot '{snapshot.name}'", record)
 
 
 def require_snapshot(context: Context, name: str) -> SnapshotRow:
@@ -126,7 +132,15 @@ def record_of(context: Context, row: SnapshotRow) -> Version:
     pin = context.catalog.volumes.pin_of(row.volume, row.version, snapshot_holder(row.snapshot))
     if pin is not None:
         return pin.version._replace(volume=row.volume)
+    require_present(context, row)
     raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run {context.hint('check')}")
+
+
+def require_present(context: Context, row: SnapshotRow) -> None:
+    """Check that a snapshot was not deleted since its row was read.  Raises SnapshotNotFoundError."""
+    current = context.catalog.snapshots.named(row.name)
+    if current is None or current.snapshot != row.snapshot:
+        raise SnapshotNotFoundError(f"snapshot '{row.name}' was deleted from store '{context.path}'")
 
 
 def is_of(context: Context, row: ClusterRow, ref: VersionRef) -> bool:
@@ -135,12 +149,20 @@ def is_of(context: Context, row: ClusterRow, ref: VersionRef) -> bool:
 
 
 def volumes_of(context: Context, row: ClusterRow) -> list[tuple[VolumeRow, int]]:
-    """The past volumes and the present volume of a cluster as (volume, end of its use in ns), oldest first."""
+    """The past volumes and the present volume of a cluster as (volume, end of its use in ns), oldest first.
+
+    Raises ClusterNotFoundError if the cluster was deleted since its row was read, StoreBusyError if it was reset.
+    """
     volumes = []
     for volume, until_ns in [*context.catalog.clusters.pasts(row.cluster), (row.volume, 1 << 62)]:
         volume_row = context.catalog.volumes.volume_row(volume)
         if volume_row is not None:
             volumes.append((volume_row, until_ns))
+    if not volumes or volumes[-1][0].volume != row.volume:
+        current = context.catalog.clusters.get(row.cluster)
+        if current is None:
+            raise context.deleted(f"cluster '{row.name}'")
+        context.require_same(row, current.volume)
     return volumes
 
 

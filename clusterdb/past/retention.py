@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from clusterdb.catalog.rows import ClusterRow, InstanceRow
 from clusterdb.core.context import Context
 from clusterdb.core.volumes import drop_volume
-from clusterdb.errors import StoreBusyError
+from clusterdb.errors import ClusterNotFoundError, StoreBusyError
 from clusterdb.past.find import retained_range, volumes_of
 from vfs.format.layout import SLOT_BYTES
 from vfs.reclaim import retention
@@ -63,7 +63,7 @@ def expire_past(context: Context, cluster: int) -> None:
     now_ns = pages.clock.now_ns()
     cutoff_ns = now_ns - retained_ns(context, row)
     left = _Budget(_limit_slots(context, row), now_ns - _promised_ns(context, row))
-    with suppress(StoreBusyError), context.errors(), pages.session() as session:
+    with suppress(StoreBusyError, ClusterNotFoundError), context.errors(), pages.session() as session:
         for volume, until_ns in reversed(volumes_of(context, row)):  # newest first
             is_past = volume.volume != row.volume
             if is_past and (until_ns <= cutoff_ns or (until_ns <= left.before_ns and left.is_exceeded(pages, volume))):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from clusterdb.access import copies
 from clusterdb.access.copies import Progress
-from clusterdb.catalog.rows import SnapshotRow
+from clusterdb.catalog.rows import ClusterRow, SnapshotRow
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.volumes import durably_pinned, lent, require_kept
-from clusterdb.errors import InvalidNameError
+from clusterdb.errors import InvalidNameError, SnapshotNotFoundError
 from clusterdb.past.find import find, record_of, ref_of_snapshot, require_snapshot, utc
 from clusterdb.rules.names import check_name
 from clusterdb.rules.points import BASE, Point
@@ -45,7 +45,14 @@ def _snapshot(context: Context, row: SnapshotRow) -> Snapshot:
 def all_snapshots(context: Context) -> list[Snapshot]:
     """All snapshots, by name."""
     context.require_open()
-    return [_snapshot(context, row) for row in context.catalog.snapshots.all()]
+    snapshots = []
+    for row in context.catalog.snapshots.all():
+        try:
+            snapshots.append(_snapshot(context, row))
+        except SnapshotNotFoundError:
+            if context.catalog.snapshots.named(row.name) == row:
+                raise  # else it was deleted meanwhile
+    return snapshots
 
 
 def get(context: Context, name: str) -> Snapshot:
@@ -63,9 +70,10 @@ def take(context: Context, cluster: ClusterRef, name: str, at: Point | None) -> 
     context.catalog.snapshots.require_free(_new_name(name))
     row = context.row_of(cluster)
     version = find(context, row, at)
-    if version.record is not None:
-        original = require_snapshot(context, str(at))
-        return _keep(context, name, original.cluster, version.record, original.settings, is_pinned=False)
+    if version.record is not None:  # a pin keeps it: that of the cluster's base, or of another snapshot
+        original = row if at == BASE else require_snapshot(context, str(at))
+        cluster_name = original.name if isinstance(original, ClusterRow) else original.cluster
+        return _keep(context, name, cluster_name, version.record, original.settings, is_pinned=False)
     with durably_pinned(context, version) as record:
         return _keep(context, name, row.name, record, row.settings, is_pinned=True)
 
