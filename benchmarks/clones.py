@@ -197,9 +197,14 @@ def test_cycle(folder: Path, quick: bool) -> Results:
         if has_forkdb():
             forkdb = Forkdb(folder / "cycles.fk", source)
             actions["forkdb"] = lambda: seconds(fork_cycle)
-        taken = samples(50 if quick else 500, actions) | samples(5, {"file copy": lambda: seconds(copy_cycle)})
-    results: Results = [{"what": f"test cycle, {name}", "ms": value * 1e3} for name, value in medians(taken).items()]
-    results[0] = judged(results[0], ("ms", "<=", CYCLE_MS_MAX))
+        count = 50 if quick else 500
+        taken = samples(count, actions) | samples(5, {"file copy": lambda: seconds(copy_cycle)})
+        together = "clusterdb :memory:, one after the other"  # as in a suite, where the caches stay warm
+        taken |= samples(count, {together: actions["clusterdb :memory:"]})
+    results: Results = []
+    for name, value in medians(taken).items():
+        row = {"what": f"test cycle, {name}", "ms": value * 1e3}
+        results.append(judged(row, ("ms", "<=", CYCLE_MS_MAX)) if ":memory:" in name else row)
     if has_forkdb():
         row = {"what": "test cycle, durable / forkdb", "ratio": ratio(taken["clusterdb durable"], taken["forkdb"])}
         results.append(judged(row, ("ratio", "<", 1.0)))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 import clusterdb
 from tests.server.processes import ARN, SECRET, client, start
@@ -46,7 +47,7 @@ class Client:
                 self.step += 1
                 next(actions)()
                 enough.release()
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:  # the last: an answer that was cut off
             if isinstance(error, ClientError):
                 assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 503, error
 
