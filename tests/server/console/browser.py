@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class Tab:
         self.page.on("console", self._note)
         self.requested: list[str] = []
         self.page.on("request", lambda request: self.requested.append(request.url))
+        self.failed: list[str] = []
+        self.page.on("requestfailed", lambda request: self.failed.append(request.url))
 
     def _note(self, message: Any) -> None:
         # Chromium itself sets a style in an editable element; the policy blocks that, and CodeMirror repairs it.
@@ -43,6 +46,13 @@ class Tab:
         """Load a page."""
         self.page.goto(self.url + path)
         return self.page
+
+    def wait_for(self, urls: list[str], part: str, count: int) -> None:
+        """Wait until so many of the requested (or failed) URLs have this part."""
+        deadline = time.monotonic() + 60
+        while sum(part in url for url in urls) < count:
+            assert time.monotonic() < deadline, f"{self.requested}, failed: {self.failed}, problems: {self.problems}"
+            self.page.wait_for_timeout(50)
 
     def shot(self, name: str) -> None:
         """Keep a screenshot of the page."""

@@ -205,23 +205,23 @@ def test_list_follows_changes_and_pauses_while_hidden(chromium: Any, site: tuple
     """A clone by another program appears; a checked box stays checked; a hidden page closes its stream."""
     store, url = site
     tab = Tab(chromium, url)
-    with tab.page.expect_request(lambda request: "/events" in request.url):
-        page = tab.open("/")
+    page = tab.open("/")
+    tab.wait_for(tab.requested, "/events", 1)
     page.get_by_label("Select dev").check()
     page.wait_for_timeout(1500)
     store.cluster("prod").clone("other")
     page.get_by_role("link", name="other", exact=True).wait_for()
     assert page.get_by_label("Select dev").is_checked()
-    with page.expect_event("requestfailed", lambda request: "/events" in request.url):
-        page.evaluate(
-            "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
-            "document.dispatchEvent(new Event('visibilitychange'))"
-        )
-    with page.expect_request(lambda request: "/events" in request.url):
-        page.evaluate(
-            "Object.defineProperty(document, 'hidden', {value: false, configurable: true});"
-            "document.dispatchEvent(new Event('visibilitychange'))"
-        )
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    tab.wait_for(tab.failed, "/events", 1)
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {value: false, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    tab.wait_for(tab.requested, "/events", 2)
     tab.problems.clear()
     tab.close()
 
