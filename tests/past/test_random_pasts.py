@@ -121,7 +121,7 @@ class World:
         cluster = self.store.cluster(name)
         give_up(self.store, cluster, cluster.stats().version)
         for volume, _ in catalog_of(self.store).clusters.pasts(cluster.id):
-            retention._drop_past(self.store.context, self.store.context.require_volume(volume))
+            retention._drop_past(self.store.context, self.store.context.require_in_use(volume))
         self.past[name] = {}
         self.commit_to(name)
 
