@@ -2,6 +2,9 @@
 
 The former volume is kept as one of the cluster's *pasts* for as long as its settings retain the past, and dropped
 otherwise.  Open connections follow, but a running transaction reads the same version until it ends.
+
+A connection that follows compares versions and schema cookies with those that it knows.  Therefore the new volume
+continues those of the former one, which nobody commits to from the look at it until the switch.
 """
 
 from __future__ import annotations

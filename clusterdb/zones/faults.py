@@ -5,6 +5,7 @@ They are kept in a file of the store, which every process looks at before each r
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -99,6 +100,16 @@ class Faults:
 
     def set(self, urls: list[str], fault: Fault | None) -> None:
         """Give nodes a fault, or none."""
+        if self._path is None:
+            return self._set(urls, fault)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # another process may be setting others
+            return self._set(urls, fault)
+        finally:
+            os.close(folder)
+
+    def _set(self, urls: list[str], fault: Fault | None) -> None:
         self._refresh()
         faults = {url: old for url, old in self._faults.items() if url not in urls and not old.is_over}
         if fault is not None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import clusterdb
 from clusterdb import dbapi2
-from clusterdb.zones.faults import Fault
+from clusterdb.zones.faults import Fault, Faults, fault_of
 
 FOR = "FOR INTERVAL 1 HOUR"
 
@@ -129,3 +132,30 @@ def test_part_of_the_requests_fails() -> None:
 
     outcomes = [fails() for _ in range(200)]
     assert {True, False} == set(outcomes)
+
+
+def test_faults_that_two_processes_set_at_once_are_both_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults, others = Faults(tmp_path), Faults(tmp_path)
+    fault = fault_of(is_lost=True)
+    with ThreadPoolExecutor(1) as pool:
+        later: list[Future[None]] = []
+        refresh = faults._refresh
+
+        def refresh_early() -> None:
+            refresh()
+            if not later:
+                later.append(pool.submit(others.set, ["b"], fault))
+                folder = os.open(tmp_path, os.O_RDONLY)
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody sets faults: the other one can
+                    fcntl.flock(folder, fcntl.LOCK_UN)
+                    later[0].result()
+                except BlockingIOError:
+                    pass  # the other one waits
+                finally:
+                    os.close(folder)
+
+        monkeypatch.setattr(faults, "_refresh", refresh_early)
+        faults.set(["a"], fault)
+        later[0].result()
+    assert [Faults(tmp_path).of(url) for url in "ab"] == [fault, fault]

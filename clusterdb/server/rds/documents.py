@@ -7,14 +7,16 @@ row is gone is never found again.
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 from clusterdb.catalog.documents import STORE
+from clusterdb.server.call import Call, Operation
 from clusterdb.server.models import shape_named
 from clusterdb.server.protocol.json import from_json, to_json
 from clusterdb.store import Store
 
-__all__ = ["STORE", "TAGS", "all_documents", "document", "keep", "remove"]
+__all__ = ["STORE", "TAGS", "all_documents", "document", "in_transaction", "keep", "remove"]
 
 TAGS = "TagListMessage"
 """The kind of documents that hold nothing but tags."""
@@ -52,6 +54,17 @@ def remove(store: Store, kind: str, name: str = "", *, cluster: int = STORE) -> 
     context.require_writable()
     with context.catalog.transaction():
         return context.catalog.documents.remove(cluster, kind, name)
+
+
+def in_transaction(operation: Operation) -> Operation:
+    """An operation that reads what it changes, in the catalog only: nobody else changes it in between."""
+
+    @wraps(operation)
+    def whole(call: Call, values: dict[str, Any]) -> dict[str, Any]:
+        with call.store.context.errors(), call.store.context.catalog.transaction():
+            return operation(call, values)
+
+    return whole
 
 
 def _read(kind: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from clusterdb.server.rds import engines
 from clusterdb.server.rds.checks import require_tags
 from clusterdb.server.rds.clusters import changed
 from clusterdb.server.rds.clusters_seen import Seen, all_seen, require_available, seen
-from clusterdb.server.rds.documents import TAGS, all_documents, document, keep, remove
+from clusterdb.server.rds.documents import TAGS, all_documents, document, in_transaction, keep, remove
 from clusterdb.server.rds.faults import checked_identifier, combination, fault, invalid
 from clusterdb.server.rds.naming import place_of
 from clusterdb.server.rds.paging import filtered, paged
@@ -169,9 +169,9 @@ def delete_global_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "CreateGlobalCluster": create_global_cluster,
+    "CreateGlobalCluster": in_transaction(create_global_cluster),
     "DescribeGlobalClusters": describe_global_clusters,
-    "ModifyGlobalCluster": modify_global_cluster,
-    "RemoveFromGlobalCluster": remove_from_global_cluster,
-    "DeleteGlobalCluster": delete_global_cluster,
+    "ModifyGlobalCluster": in_transaction(modify_global_cluster),
+    "RemoveFromGlobalCluster": in_transaction(remove_from_global_cluster),
+    "DeleteGlobalCluster": in_transaction(delete_global_cluster),
 }

@@ -9,7 +9,7 @@ from typing import Any
 from clusterdb.server.call import Call, Operation
 from clusterdb.server.rds.checks import require_tags
 from clusterdb.server.rds.clusters_seen import all_seen
-from clusterdb.server.rds.documents import TAGS, all_documents, document, keep, remove
+from clusterdb.server.rds.documents import TAGS, all_documents, document, in_transaction, keep, remove
 from clusterdb.server.rds.engines import ENGINES, family_of
 from clusterdb.server.rds.faults import combination, fault, invalid
 from clusterdb.server.rds.naming import place_of
@@ -183,12 +183,12 @@ def describe_engine_default_cluster_parameters(call: Call, values: dict[str, Any
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "CreateDBClusterParameterGroup": create_db_cluster_parameter_group,
-    "CopyDBClusterParameterGroup": copy_db_cluster_parameter_group,
-    "DeleteDBClusterParameterGroup": delete_db_cluster_parameter_group,
+    "CreateDBClusterParameterGroup": in_transaction(create_db_cluster_parameter_group),
+    "CopyDBClusterParameterGroup": in_transaction(copy_db_cluster_parameter_group),
+    "DeleteDBClusterParameterGroup": in_transaction(delete_db_cluster_parameter_group),
     "DescribeDBClusterParameterGroups": describe_db_cluster_parameter_groups,
     "DescribeDBClusterParameters": describe_db_cluster_parameters,
-    "ModifyDBClusterParameterGroup": modify_db_cluster_parameter_group,
-    "ResetDBClusterParameterGroup": reset_db_cluster_parameter_group,
+    "ModifyDBClusterParameterGroup": in_transaction(modify_db_cluster_parameter_group),
+    "ResetDBClusterParameterGroup": in_transaction(reset_db_cluster_parameter_group),
     "DescribeEngineDefaultClusterParameters": describe_engine_default_cluster_parameters,
 }

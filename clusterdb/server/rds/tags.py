@@ -9,7 +9,7 @@ from clusterdb.server.call import Call, Operation
 from clusterdb.server.rds.checks import TAGS_MAX, require_tags
 from clusterdb.server.rds.cluster_shapes import tag_list, tags_of
 from clusterdb.server.rds.clusters_seen import handle, seen
-from clusterdb.server.rds.documents import STORE, TAGS, document, keep
+from clusterdb.server.rds.documents import STORE, TAGS, document, in_transaction, keep
 from clusterdb.server.rds.endpoints import custom_endpoint
 from clusterdb.server.rds.faults import fault, invalid
 from clusterdb.server.rds.instances import instance_of
@@ -61,22 +61,20 @@ def _document_of(call: Call, kind: str, name: str) -> tuple[str, str, int]:
 
 def add_tags_to_resource(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     require_tags(values["Tags"])
-    with call.store.context.catalog.transaction():  # another request may be changing them
-        present, change = _kept_tags(call, values["ResourceName"])
-        tags = {**present(), **tags_of(values["Tags"])}
-        if len(tags) > TAGS_MAX:
-            raise invalid(f"A resource can have at most {TAGS_MAX} tags")
-        change(tags)
+    present, change = _kept_tags(call, values["ResourceName"])
+    tags = {**present(), **tags_of(values["Tags"])}
+    if len(tags) > TAGS_MAX:
+        raise invalid(f"A resource can have at most {TAGS_MAX} tags")
+    change(tags)
     return {}
 
 
 def remove_tags_from_resource(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    with call.store.context.catalog.transaction():
-        present, change = _kept_tags(call, values["ResourceName"])
-        tags = present()
-        remaining = {key: value for key, value in tags.items() if key not in values["TagKeys"]}
-        if remaining != tags:
-            change(remaining)
+    present, change = _kept_tags(call, values["ResourceName"])
+    tags = present()
+    remaining = {key: value for key, value in tags.items() if key not in values["TagKeys"]}
+    if remaining != tags:
+        change(remaining)
     return {}
 
 
@@ -88,7 +86,7 @@ def list_tags_for_resource(call: Call, values: dict[str, Any]) -> dict[str, Any]
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "AddTagsToResource": add_tags_to_resource,
-    "RemoveTagsFromResource": remove_tags_from_resource,
+    "AddTagsToResource": in_transaction(add_tags_to_resource),
+    "RemoveTagsFromResource": in_transaction(remove_tags_from_resource),
     "ListTagsForResource": list_tags_for_resource,
 }
