@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean
 from tests.testing.plugin import CONFTEST, FAILING, STORE, Runner, built, names, printed_commands
 from vfs.storage import device
+from vfs.tools.check import CheckReport
 
 
 def test_clones_of_a_killed_run_are_deleted_by_the_next(
@@ -164,3 +166,35 @@ def test_killed_xdist_worker_leaves_a_clean_store(pytester: pytest.Pytester, run
     result.stdout.fnmatch_lines(["clones made: 1000, in *", "template found: *"])
     assert [name[:9] for name in names()] == ["template-"]
     assert built() == ["accounts"]
+
+
+def test_torn_note_of_a_failed_seed_is_ignored(tmp_path: Path) -> None:
+    """A power failure can leave an empty one; the seeds are run again."""
+    recipe = seeds.recipe("CREATE TABLE t (a)")
+    run = runs.Run(tmp_path / "store")
+    (tmp_path / "store" / "testing" / f"{recipe.name}.failed").write_text("")
+    assert run.clone(recipe).connect().execute("SELECT * FROM t").fetchall() == []
+    run.close()
+
+
+def test_workers_wait_while_one_checks_the_store_after_a_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another worker changes meanwhile would look like damage."""
+    runs.Run(tmp_path / "store").close()
+    note = tmp_path / "store" / "testing" / "boot"
+    note.write_text("an earlier boot".ljust(len(note.read_text())))
+    locked: list[bool] = []
+
+    def check_beside_others(store: clusterdb.Store) -> CheckReport:
+        with note.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked.append(False)
+            except BlockingIOError:
+                locked.append(True)
+        return CheckReport()
+
+    monkeypatch.setattr(clusterdb.Store, "check", check_beside_others)
+    runs.Run(tmp_path / "store").close()
+    assert locked == [True]
+    runs.Run(tmp_path / "store").close()
+    assert locked == [True]  # it was noted

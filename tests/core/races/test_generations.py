@@ -10,7 +10,7 @@ import pytest
 import clusterdb
 from clusterdb.catalog.rows import ClusterRow
 from tests.core.races.family import Opener
-from tests.support.inside import catalog_of
+from tests.support.inside import catalog_of, pages_of
 from tests.support.statements import counted
 from vfs import failpoints
 
@@ -121,3 +121,30 @@ def test_volume_that_is_gone_is_not_pinned(store: clusterdb.Store) -> None:
     with pytest.raises(clusterdb.CorruptStoreError, match="to pin volume 8, which is not"), volumes.transaction():
         volumes.add_pin(8, "volume:9", source.base)
     assert (volumes.volume_rows(), volumes.all_pin_rows()) == before
+
+
+def test_session_that_dies_after_the_seal_is_not_buried_by_it(
+    open_store: Opener, store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row whose owner is dead is buried, taken and left again by others, between the seal and the burial (S3)."""
+    other = open_store()
+    pages = pages_of(store)
+    registry = pages.registry
+    dead = pages_of(other).open_session()
+    row, seal = dead.row, registry.seal
+    dead.locks.close()  # as the death of its process
+
+    def seal_late() -> None:
+        seal()
+        monkeypatch.undo()
+        with pages_of(other).session() as session:
+            assert pages_of(other).queue.bury(session, row)
+        (later := pages_of(other).open_session()).locks.close()
+        assert later.row == row
+
+    monkeypatch.setattr(registry, "seal", seal_late)
+    with pages.session() as session:
+        assert pages.queue.bury(session, row)
+        assert pages.tables.session(row).owner
+        assert pages.queue.bury(session, row)
+        assert not pages.tables.session(row).owner
