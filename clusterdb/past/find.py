@@ -111,7 +111,7 @@ def ref_of_snapshot(context: Context, snapshot: SnapshotRow) -> VersionRef:
     record = record_of(context, snapshot)
     volume = context.catalog.volumes.volume_row(snapshot.volume)
     if volume is None:
-        require_present(context, snapshot)
+        _require_present(context, snapshot)
         raise CorruptStoreError(
             f"store '{context.path}': snapshot '{snapshot.name}' is of volume {snapshot.volume}, which does not exist"
         )
@@ -132,14 +132,18 @@ def record_of(context: Context, row: SnapshotRow) -> Version:
     pin = context.catalog.volumes.pin_of(row.volume, row.version, snapshot_holder(row.snapshot))
     if pin is not None:
         return pin.version._replace(volume=row.volume)
-    require_present(context, row)
+    _require_present(context, row)
     raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run {context.hint('check')}")
 
 
-def require_present(context: Context, row: SnapshotRow) -> None:
-    """Check that a snapshot was not deleted since its row was read.  Raises SnapshotNotFoundError."""
+def is_present(context: Context, row: SnapshotRow) -> bool:
+    """Whether a snapshot was not deleted since its row was read."""
     current = context.catalog.snapshots.named(row.name)
-    if current is None or current.snapshot != row.snapshot:
+    return current is not None and current.snapshot == row.snapshot
+
+
+def _require_present(context: Context, row: SnapshotRow) -> None:
+    if not is_present(context, row):
         raise SnapshotNotFoundError(f"snapshot '{row.name}' was deleted from store '{context.path}'")
 
 

@@ -20,6 +20,7 @@ from vfs.storage.pool import Pool
 __all__ = ["agree_with_settings", "expire_past", "past_bytes", "retained_ns"]
 
 _ATTEMPTS = 100
+"""How often settings are compared with the past, while others change them."""
 
 
 def retained_ns(context: Context, row: ClusterRow) -> int:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from clusterdb.access import copies
 from clusterdb.access.copies import Progress
-from clusterdb.catalog.rows import ClusterRow, SnapshotRow
+from clusterdb.catalog.rows import SnapshotRow
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.volumes import durably_pinned, lent, require_kept
 from clusterdb.errors import InvalidNameError, SnapshotNotFoundError
-from clusterdb.past.find import find, record_of, ref_of_snapshot, require_snapshot, utc
+from clusterdb.past.find import find, is_present, record_of, ref_of_snapshot, require_snapshot, utc
 from clusterdb.rules.names import check_name
 from clusterdb.rules.points import BASE, Point
 from clusterdb.rules.settings import ClusterSettings
@@ -50,7 +50,7 @@ def all_snapshots(context: Context) -> list[Snapshot]:
         try:
             snapshots.append(_snapshot(context, row))
         except SnapshotNotFoundError:
-            if context.catalog.snapshots.named(row.name) == row:
+            if is_present(context, row):
                 raise  # else it was deleted meanwhile
     return snapshots
 
@@ -70,10 +70,11 @@ def take(context: Context, cluster: ClusterRef, name: str, at: Point | None) -> 
     context.catalog.snapshots.require_free(_new_name(name))
     row = context.row_of(cluster)
     version = find(context, row, at)
-    if version.record is not None:  # a pin keeps it: that of the cluster's base, or of another snapshot
-        original = row if at == BASE else require_snapshot(context, str(at))
-        cluster_name = original.name if isinstance(original, ClusterRow) else original.cluster
-        return _keep(context, name, cluster_name, version.record, original.settings, is_pinned=False)
+    if version.record is not None and at == BASE:  # the pin of the base keeps it
+        return _keep(context, name, row.name, version.record, row.settings, is_pinned=False)
+    if version.record is not None:
+        original = require_snapshot(context, str(at))
+        return _keep(context, name, original.cluster, version.record, original.settings, is_pinned=False)
     with durably_pinned(context, version) as record:
         return _keep(context, name, row.name, record, row.settings, is_pinned=True)
 

@@ -31,7 +31,7 @@ from vfs.format import locks
 from vfs.format.shared import KEEPS_SUPERSEDED, LABELS
 from vfs.holds import Hold, Holds, is_busy
 from vfs.interrupts import deliver, uninterrupted
-from vfs.storage.device import LockFile
+from vfs.storage.device import LockFile, PlainLock
 from vfs.storage.sessions import Session
 
 VFS = str(Path(interrupts.__file__).parent)
@@ -156,7 +156,7 @@ def test_plain_lock_excludes_waits_and_is_left_free(tmp_path: Path, monkeypatch:
     """The lock that is used while signal handlers are deferred; after errors, the thread is not taken for busy."""
     (tmp_path / "locks").touch()
     one, two = (LockFile(os.open(tmp_path / "locks", os.O_RDWR | os.O_CLOEXEC)) for _ in range(2))
-    lock = one.plain_lock(7)
+    lock = PlainLock(one, 7)
     with lock:
         assert is_busy() and held_offsets(tmp_path, 7) == [7]
     with pytest.raises(Alarm), lock:

@@ -30,6 +30,7 @@ from vfs.reclaim.unreachable import of_dropped_head, of_dropped_past, of_pin
 from vfs.registry import IN_USE, PinRow, VolumeRow, VolumeState
 from vfs.storage.heads import durable_version, head_of
 from vfs.storage.sessions import Session
+from vfs.storage.volumes import marked
 
 __all__ = ["SHORT_PAST", "Cleanup"]
 
@@ -160,9 +161,7 @@ class Cleanup:
             try:
                 with transaction:
                     change()
-                    former = shared.id  # not before: another process may have moved the volume, or dropped it
-                    try:
-                        _close(shared)  # before readers are counted
+                    with marked(shared, _closed(shared)):  # before readers are counted
                         reach("drop: closed to readers")
                         lone = self._lone(session, row, holds)
                         if lone is not None:
@@ -174,9 +173,6 @@ class Cleanup:
                             if not self._is_large(rows[0]):
                                 work = self._collect(session, locked)
                         work.apply()
-                    except BaseException:
-                        shared.id = former  # not later: after the transaction, another process may change it
-                        raise
             except BaseException:
                 current = registry.volume_row(row.volume)
                 if current is not None and current.state in IN_USE:  # not committed; a reader clears the flag
@@ -346,8 +342,9 @@ class Cleanup:
         work = _Work()
         for row in volumes:
             is_dropped = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
-            if is_dropped and self._pool.volume(row).id & ~FLAGS == row.volume:
-                _close(self._pool.volume(row))  # if another process dropped it, and died
+            shared = self._pool.volume(row)
+            if is_dropped and shared.id & ~FLAGS == row.volume:
+                shared.id = _closed(shared)  # if another process dropped it, and died
             if is_dropped and self.queue.reader_pins(session, row):
                 self.request(row)  # its last reader does the work when it closes
                 continue
@@ -430,9 +427,9 @@ class Cleanup:
             self._pool.slot_map.label_live(work.slots())
 
 
-def _close(shared: VolumeRecord) -> None:
-    """Close a volume to new readers.  If the process dies before the drop is committed, a reader clears the flag."""
-    shared.id = shared.id & ~HALTED | DROPPED
+def _closed(shared: VolumeRecord) -> int:
+    """The id word of a volume that is closed to new readers."""
+    return shared.id & ~HALTED | DROPPED
 
 
 def _try_all(session: Session, rows: Iterable[VolumeRow], holds: Holds) -> list[VolumeRow]:

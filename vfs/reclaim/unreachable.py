@@ -19,9 +19,10 @@ from vfs.storage.heads import find_record, head_of, retained
 from vfs.storage.pool import Pool
 from vfs.storage.walk import only_in
 
+__all__ = ["first_behind", "of_dropped_head", "of_dropped_past", "of_past", "of_pin"]
+
 _NOTHING = Version(0, 0, 0, 0, 0, 0, 0, HOLE)
 """A version that reaches nothing."""
-__all__ = ["first_behind", "of_dropped_head", "of_dropped_past", "of_past", "of_pin"]
 
 
 def of_pin(pool: Pool, row: VolumeRow, pin: PinRow, others: list[int]) -> list[Superseded]:

@@ -344,10 +344,6 @@ class LockFile:
             hold.close()
             raise
 
-    def plain_lock(self, offset: int) -> PlainLock:
-        """The byte as a lock for bodies in which signal handlers are deferred."""
-        return PlainLock(self, offset)
-
     def is_held_by_other(self, offset: int) -> bool:
         """Whether another open file description holds the byte."""
         answer = fcntl.fcntl(self.fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))

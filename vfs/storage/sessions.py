@@ -221,7 +221,7 @@ class Session:
         """Zeroed slots for the heads of new volumes, kept until the session is closed (see Pool.take_head_slot)."""
         self._pid = os.getpid()
         self._fence = threading.Lock()
-        self._pool_lock = self.locks.plain_lock(locks.POOL)
+        self._pool_lock = PlainLock(self.locks, locks.POOL)
         self._locked: set[int] = set()
         self.volume_index = -1
         try:

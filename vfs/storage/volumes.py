@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import NamedTuple
 
 from vfs.errors import RegistryBusyError
 from vfs.failpoints import reach
 from vfs.format import locks
 from vfs.format.layout import HOLE, Version
-from vfs.format.shared import DAMAGED, DROPPED, FLAGS, HALTED, MOVED
+from vfs.format.shared import DAMAGED, DROPPED, FLAGS, HALTED, MOVED, VolumeRecord
 from vfs.holds import Hold, Holds
 from vfs.registry import VolumeRow, VolumeState
 from vfs.storage.heads import find_record
@@ -32,6 +32,7 @@ __all__ = [
     "fence_writers",
     "fencing",
     "halted",
+    "marked",
     "moving",
     "open_volume",
     "pin_head",
@@ -168,6 +169,22 @@ def create(
     return row
 
 
+@contextmanager
+def marked(record: VolumeRecord, word: int) -> Iterator[None]:
+    """Set the id word of a volume for the body, in the catalog transaction that makes the change which it announces.
+
+    If the body fails, the word is as before when the transaction ends: later, another process may have changed it.  If
+    the commit fails, or the process dies, a reader clears the mark (:func:`vfs.storage.reader.successor`).
+    """
+    former = record.id
+    record.id = word
+    try:
+        yield
+    except BaseException:
+        record.id = former
+        raise
+
+
 # --- moving and fencing -----------------------------------------------------------------------------------------------
 def continue_epoch(pool: Pool, row: VolumeRow, former: VolumeRow) -> None:
     """Set the epoch of a volume that nobody has open yet to that of the volume that it will replace."""
@@ -185,17 +202,11 @@ def moving(pool: Pool, row: VolumeRow) -> Iterator[None]:
     """
     record = pool.volume(row)
     with pool.registry.transaction():
-        former, present = record.id, pool.registry.volume_row(row.volume)
+        present = pool.registry.volume_row(row.volume)
         is_live = present is not None and present.state == VolumeState.LIVE  # else the record is another volume's
-        try:
-            if is_live:
-                record.id = row.volume | MOVED  # before the commit; if that fails, a reader clears the mark
+        with marked(record, row.volume | MOVED) if is_live else nullcontext():
             reach("move: handles told")
             yield
-        except BaseException:
-            if is_live:
-                record.id = former  # not later: after the transaction, another process may change it
-            raise
     reach("move: committed")
 
 

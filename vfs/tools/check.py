@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
@@ -158,12 +158,11 @@ class _Walk:
     def _page(self, at: Reached, version: Version, where: str, *, is_pinned: bool) -> None:
         slot, crc = at.entry.slot, at.entry.crc
         try:
-            if is_pinned or zlib.crc32(self._pool.read_slot(slot)) == crc:
-                self._complete(at, version.volume, where)
-            elif version.volume not in self._busy:
-                with self._keeping(version) as is_kept:
-                    if is_kept:
-                        self._complete(at, version.volume, where)
+            if zlib.crc32(self._pool.read_slot(slot)) == crc or (version.volume in self._busy and not is_pinned):
+                return
+            with nullcontext(True) if is_pinned else self._keeping(version) as is_kept:
+                if is_kept:
+                    self._complete(at, version.volume, where)
         except CorruptionError as error:
             self.report.problems.append(f"{where}: {error}")
         except RegistryBusyError as error:
@@ -187,7 +186,7 @@ class _Walk:
             yield is_kept
 
     def _complete(self, at: Reached, volume: int, where: str) -> None:
-        """Compare a page with its checksum; fetch it first if it is elsewhere, and mend it if that is wanted (E1)."""
+        """Fetch a page that is elsewhere; of one that is damaged, mend it if that is wanted, and report it (E1)."""
         slot, crc = at.entry.slot, at.entry.crc
         if zlib.crc32(self._pool.read_page(slot, crc)) != crc:
             text = f"{where}: page {at.number} (slot {slot}) fails its checksum"
