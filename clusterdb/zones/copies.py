@@ -20,10 +20,11 @@ import time
 import weakref
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import Context
@@ -35,7 +36,7 @@ from clusterdb.zones.directory import node_engine
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.faults import Faults, FaultyEngine
 from clusterdb.zones.node import Log, Tail
-from clusterdb.zones.quorum import WRITE_QUORUM, Member, Quorum
+from clusterdb.zones.quorum import WRITE_QUORUM, EpochOverError, Member, Quorum
 from clusterdb.zones.worker import Worker
 from vfs.abc import Durability
 from vfs.format.layout import FANOUT_SHIFT, ZERO_CRC, ZERO_SLOT, Version, page_count_of
@@ -238,10 +239,10 @@ class ClusterCopies:
         with self._guard:
             if not self.quorum.is_established:
                 self._establish()
+            if durability == Durability.FULL or self._has_open_former:
+                self._in_epoch(lambda: self.quorum.require(self.patience_s))
             if self._has_open_former:
                 self.send()
-            if durability == Durability.FULL:
-                self.quorum.require(self.patience_s)
 
     def committed(self, durability: Durability) -> None:
         """Send what the nodes lack, and wait until four have it.  Raises QuorumError, WriterFencedError."""
@@ -253,35 +254,48 @@ class ClusterCopies:
     def send(self) -> None:
         """Send what the nodes lack, as :meth:`committed` does; the caller is the writer."""
         with self._guard:
-            while True:
-                if not self.quorum.is_established:
-                    self._establish()
-                row = self._context.catalog.volumes.volume_of(self.cluster)
-                if row is None:
-                    return
-                head = head_of(self._context.pages, row)
-                try:
-                    if not self._has(row, head):
-                        self.quorum.append(self._parts(row, head), self.patience_s)
-                        self._base = _Base(row.volume, head.version, self.quorum.sequence)
-                        self._note_begun()
-                    self.quorum.require(self.patience_s)  # what it has found may be on fewer than four nodes
-                except WriterFencedError:
-                    continue  # by another process of this store, or for ever: that is looked at there
-                if self._has_open_former:
-                    self._close_former()
-                if self.quorum.log_bytes > _LOG_BYTES + 4 * head.size_bytes:
-                    self._begin_anew(row, head)
-                self.has_unsent = False
-                if not self.quorum.is_whole:
-                    self._store.tend(self)
+            row = self._context.catalog.volumes.volume_of(self.cluster)
+            if row is None:
                 return
+            head = head_of(self._context.pages, row)
+            self._in_epoch(lambda: self._send(row, head))
+            if self._has_open_former:
+                self._close_former()
+            if self.quorum.log_bytes > _LOG_BYTES + 4 * head.size_bytes:
+                self._in_epoch(lambda: self._begin_anew(row, head))
+            self.has_unsent = False
+            if not self.quorum.is_whole:
+                self._store.tend(self)
+
+    def _send(self, row: VolumeRow, head: Version) -> None:
+        """Send a version, if the log does not have it.  Raises QuorumError, EpochOverError."""
+        if not self._has(row, head):
+            self.quorum.append(self._parts(row, head), self.patience_s)
+            self._base = _Base(row.volume, head.version, self.quorum.sequence)
+            self._note_begun()
+        self.quorum.require(self.patience_s)  # what an epoch has found may be on fewer than four nodes
+
+    def _in_epoch(self, work: Callable[[], None]) -> None:
+        """Do work in an epoch of this process, again and again while that ends meanwhile; it may end for ever.
+
+        Raises QuorumError, WriterFencedError.
+        """
+        while True:
+            if not self.quorum.is_established:
+                self._establish()
+            try:
+                return work()
+            except EpochOverError:  # by another process of this store, or since a node was lost
+                continue
 
     def retry(self) -> bool:
         """Try nodes that are out again, in their threads; whether there may be any."""
         if not self._guard.acquire(blocking=False):
             return True  # a commit does so
         try:
+            if self.quorum.has_lost_node:
+                with suppress(Error):  # then the next commit does so
+                    self._establish()  # Q14
             if not self.quorum.is_established or self.quorum.is_whole:
                 return False
             self.quorum.retry()
@@ -296,8 +310,12 @@ class ClusterCopies:
             row = self._context.catalog.volumes.volume_of(self.cluster)
             if row is not None:
                 head = head_of(self._context.pages, row)
-                self.quorum.append(self._batches(row, head, head.version, None), self.patience_s)
-                self._base = _Base(row.volume, head.version, self.quorum.sequence)
+                self._in_epoch(lambda: self._confirm(row, head))
+
+    def _confirm(self, row: VolumeRow, head: Version) -> None:
+        self._send(row, head)  # an epoch may have begun since
+        self.quorum.append(self._batches(row, head, head.version, None), self.patience_s)
+        self._base = _Base(row.volume, head.version, self.quorum.sequence)
 
     def _has(self, row: VolumeRow, head: Version) -> bool:
         """Whether the log has a version."""
@@ -382,34 +400,42 @@ class ClusterCopies:
         assert document is not None
         former = Quorum(self._members(checked_zones(document["zones"]), str(document["log"])), self._about)
         try:
-            former.establish(self.patience_s)
-            newest = former.newest
-            is_own = newest is not None and newest.store == self._store.store
-            if newest is None or not (is_own or list(newest.identity) == document["last"]):
-                raise WriterFencedError(
-                    "it was recovered from copies to which its former writer has committed since: recover it again, "
-                    "and delete this one"
-                )
-            if not is_own:
-                empty = array("I")
-                closing = replace(
-                    newest,
-                    store=self._store.store,
-                    base=newest.version,
-                    part=0,
-                    parent=None,
-                    pages=empty,
-                    crcs=empty,
-                    data=b"",
-                )
-                former.append([closing], self.patience_s)
-            former.require(self.patience_s)
+            is_closed = False
+            while not is_closed:
+                former.establish(self.patience_s)
+                with suppress(EpochOverError):  # its writer is at work, or a node was lost: see what the log has now
+                    self._append_closing(former, document["last"])
+                    is_closed = True
             with self._context.catalog.transaction():
                 documents.put(self.cluster, FORMER, "", {**document, "is_closed": True})
             self._has_open_former = False
         finally:
             for member in former.members:
                 member.close(0)
+
+    def _append_closing(self, former: Quorum, last: list[Any]) -> None:
+        """Have the end of a log on four nodes; ``last``: identifies the batch from which this cluster was recovered."""
+        newest = former.newest
+        is_own = newest is not None and newest.store == self._store.store
+        if newest is None or not (is_own or list(newest.identity) == last):
+            raise WriterFencedError(
+                "it was recovered from copies to which its former writer has committed since: recover it again, "
+                "and delete this one"
+            )
+        if not is_own:
+            empty = array("I")
+            closing = replace(
+                newest,
+                store=self._store.store,
+                base=newest.version,
+                part=0,
+                parent=None,
+                pages=empty,
+                crcs=empty,
+                data=b"",
+            )
+            former.append([closing], self.patience_s)
+        former.require(self.patience_s)
 
     # --- batches ----------------------------------------------------------------------------------------------------
     def _parts(self, row: VolumeRow, head: Version) -> Iterator[Batch]:

@@ -4,13 +4,17 @@ The rule is Aurora's (Verbitski et al., SIGMOD 2017, section 2.1): six nodes, tw
 four of them, and a read three, which always include one that has the newest write.
 
 Invariants
-    Q3  A writer begins an epoch before it appends: three nodes have its claim, which follows everything that they have.
-        So a batch of an older epoch that four nodes have is on one of them at least, before the claim; and the older
-        writer finds the next position of three nodes taken, and never has four again.  Two writers that begin the same
-        epoch on different nodes are ordered by their nonces: the lesser one meets claims that it may not follow.
+    Q3  A writer begins an epoch before it appends: four nodes have its claim, of which three count; it follows
+        everything that they have.  So a batch of an older epoch that four nodes have is on one of them at least, before
+        the claim; and the older writer finds the next position of four nodes taken, and never has four again.  Two
+        writers that begin the same epoch on different nodes are ordered by their nonces: the lesser one meets claims
+        that it may not follow.
     Q4  A node gets the batches of a log in the order of their numbers.
     Q5  A batch is committed when four nodes have it; then every later epoch contains it.
     Q6  A log that ends in epochs which another writer has voided is cut by the claim, and completed from the others.
+    Q14 A node that has lost everything has lost claims, too.  So a writer fills it only in an epoch that it began when
+        it knew of the loss: of any three nodes that count then, one has the claim that four had, if two of these lost
+        it.  And a single claim of a later epoch ends an epoch, whatever the others say.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from clusterdb.zones.node import Log, Tail
 from clusterdb.zones.together import sync_together
 from clusterdb.zones.worker import Thread, Worker
 
-__all__ = ["READ_QUORUM", "WRITE_QUORUM", "Member", "Quorum"]
+__all__ = ["READ_QUORUM", "WRITE_QUORUM", "EpochOverError", "Member", "Quorum"]
 
 WRITE_QUORUM = 4
 READ_QUORUM = 3
@@ -47,6 +51,10 @@ _LOOK_S = 5.0
 _ATTEMPTS_MAX = 20
 _KEPT_BYTES = 64 << 20
 """How many bytes of batches are kept for nodes that are behind."""
+
+
+class EpochOverError(WriterFencedError):
+    """The writer has to begin another epoch, if it is still the writer: its log is not, or may not be, what it was."""
 
 
 class Member:
@@ -99,6 +107,8 @@ class Quorum:
         self.acknowledged = self.inherited = 0
         """The last batch that four nodes have; the last that was there when the epoch began."""
         self.is_established = False
+        self.has_lost_node = False
+        """Whether the epoch has ended because a node has lost everything."""
         self.is_new = False
         """Whether the log may be new: then blank nodes count (Q8)."""
         self._about = about
@@ -108,11 +118,15 @@ class Quorum:
         self._kept_bytes = 0
         self.log_bytes = 0
         """About the bytes that a node has of the log."""
+        self._claimed: set[Member] = set()
+        """The nodes that have been given the claim of this epoch."""
+        self._empty: set[Member] = set()
+        """The nodes that had nothing when it began."""
         self._changed = threading.Condition()
 
     # --- epochs -----------------------------------------------------------------------------------------------------
     def establish(self, patience_s: float) -> None:
-        """Begin an epoch (Q3).  Raises QuorumError if three nodes cannot be had in time."""
+        """Begin an epoch: three nodes have its claim (Q3).  Raises QuorumError if they cannot be had in time."""
         until = time.monotonic() + patience_s
         for attempt in range(_ATTEMPTS_MAX):
             if attempt:
@@ -129,6 +143,7 @@ class Quorum:
         self._kept_bytes = 0
         self.acknowledged = 0
         tails = self._on_all(self.members, self._tail, patience_s)
+        empty = {member for member, tail in tails.items() if tail.is_blank and not self.is_new}
         tails = {member: tail for member, tail in tails.items() if self.is_new or tail.is_ready}
         if len(tails) < READ_QUORUM:
             return False
@@ -146,6 +161,7 @@ class Quorum:
             return False
         last = max(mine.values())
         self.epoch, self.sequence, self.inherited = epoch, last, last
+        self._claimed, self._empty, self.has_lost_node = set(mine), empty, False
         self.starts = (*chain[: _before(chain, last)], Start(epoch, self.writer, last))
         for member in self.members:
             member.drop(member.problem)
@@ -189,16 +205,19 @@ class Quorum:
     def append(self, parts: Iterable[Batch], patience_s: float) -> None:
         """Append the parts of a batch, and wait until four nodes have all of them (Q5).
 
-        Their ``epoch``, ``writer``, ``sequence`` and ``starts`` are set here.  Raises QuorumError, WriterFencedError;
-        then the outcome is unknown, and the next batch needs a new epoch.
+        Their ``epoch``, ``writer``, ``sequence`` and ``starts`` are set here.  Raises QuorumError, EpochOverError; then
+        the outcome is unknown, and the next batch needs a new epoch.
         """
+        if len(self._claimed) < WRITE_QUORUM:  # Q3
+            self._start(self.sequence)
+            self._await(lambda: len(self._claimed) >= WRITE_QUORUM, self.sequence, patience_s, _OUTCOME)
         for part in parts:
             self.sequence += 1
             entry = replace(part, epoch=self.epoch, writer=self.writer, sequence=self.sequence, starts=self.starts)
             batch = packed(entry)
             self._keep(batch)
             self._send_at_once(batch)
-            self._await(self.sequence, patience_s, _OUTCOME)
+            self._await_quorum(self.sequence, patience_s, _OUTCOME)
 
     def _send_at_once(self, batch: Packed) -> None:
         """Give the nodes a batch: those on the pool's device with one sync, from here; the others in their threads."""
@@ -232,27 +251,35 @@ class Quorum:
         return is_due or member.sequence < target or not member.thread.is_idle
 
     def require(self, patience_s: float) -> None:
-        """Have four nodes with everything.  Raises QuorumError, WriterFencedError, before anything is changed."""
+        """Have four nodes with everything.  Raises QuorumError, EpochOverError, before anything is changed."""
         if self.count(self.sequence) < WRITE_QUORUM:
             self._start(self.sequence)
-            self._await(self.sequence, patience_s, _UNCHANGED)
+            self._await_quorum(self.sequence, patience_s, _UNCHANGED)
 
-    def _await(self, target: int, patience_s: float, outcome: str) -> None:
+    def _await_quorum(self, target: int, patience_s: float, outcome: str) -> None:
         """Wait until four nodes have everything up to a batch."""
+        self._await(lambda: self.count(target) >= WRITE_QUORUM, target, patience_s, outcome)
+        self.acknowledged = max(self.acknowledged, target)
+
+    def _await(self, is_done: Callable[[], bool], target: int, patience_s: float, outcome: str) -> None:
+        """Wait for nodes, which are brought up to a batch."""
         until = time.monotonic() + patience_s
         with self._changed:
-            while self.count(target) < WRITE_QUORUM:
-                fences = [member.fenced_by for member in self.members if member.fenced_by]
-                if len(fences) > len(self.members) - WRITE_QUORUM:
+            while True:
+                fence = max(member.fenced_by for member in self.members)
+                if fence:  # Q14
                     self.is_established = False
-                    raise WriterFencedError(f"another writer has begun epoch {max(fences)}")
+                    raise EpochOverError(f"another writer has begun epoch {fence}")
+                if is_done():
+                    return
+                if not self.is_established:
+                    raise EpochOverError("a storage node has lost everything: it is filled in another epoch")
                 left = until - time.monotonic()
                 if left <= 0:
                     self.is_established = False
                     raise QuorumError(self._lacking(outcome))
                 if not self._changed.wait(min(left, _AGAIN_S)):
                     self._start(target)
-            self.acknowledged = max(self.acknowledged, target)
 
     def count(self, sequence: int) -> int:
         """How many nodes have everything up to a batch."""
@@ -390,9 +417,14 @@ class Quorum:
             return member.drop(_CLAIMED, tail.epoch)
         valid = _valid(tail, self.starts) or 0
         if tail.is_blank and not self.is_new:
+            if member not in self._empty:
+                self.is_established, self.has_lost_node = False, True  # Q14
+                return None
+            self._empty.discard(member)
             member.log.begin(self._about)
         member.filled_from = self.sequence
         if self._claim(member, tail, self.epoch, valid, self.starts):
+            self._claimed.add(member)
             member.position, member.sequence, member.is_in, member.fenced_by = tail.position + 1, valid, True, 0
         return None
 

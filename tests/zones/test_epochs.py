@@ -1,0 +1,132 @@
+"""Epochs when nodes lose everything: what a newer writer has claimed is not forgotten (Q3, Q14)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+
+import pytest
+
+from clusterdb.errors import QuorumError
+from clusterdb.zones import quorum
+from clusterdb.zones.entry import Batch
+from clusterdb.zones.node import Log
+from clusterdb.zones.quorum import EpochOverError
+from clusterdb.zones.reading import Reading
+from tests.zones.histories import History, Writer
+from tests.zones.simulated import Node
+
+NOW = -1.0
+"""A patience: what cannot be had at once is not waited for."""
+
+
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quorum, "_AGAIN_S", 0)
+
+
+@pytest.fixture
+def nodes() -> list[Node]:
+    return [Node(Random(1), 0) for _ in range(6)]
+
+
+@pytest.fixture
+def history() -> History:
+    return History()
+
+
+@pytest.fixture
+def older(nodes: list[Node], history: History) -> Writer:
+    """A writer that has committed to all nodes."""
+    writer = Writer(nodes, "older", history)
+    assert writer.step(1, NOW)
+    writer.quorum.is_new = False
+    return writer
+
+
+@pytest.fixture
+def newer(nodes: list[Node], history: History) -> Writer:
+    return Writer(nodes, "newer", history)
+
+
+def take_down(nodes: list[Node], numbers: Iterable[int]) -> None:
+    """Have these nodes, and no others, out of reach."""
+    for number, node in enumerate(nodes, 1):
+        node.is_down = number in numbers
+
+
+def newest(nodes: list[Node]) -> str:
+    """The text of the newest batch, as all nodes that count have it."""
+    reading = Reading([Log(node.reached(), "c") for node in nodes])
+    return reading.batch(reading.last).store
+
+
+def test_epochs_have_four_claims_before_their_first_batch(nodes: list[Node], older: Writer, newer: Writer) -> None:
+    take_down(nodes, (1, 2, 5))
+    assert not newer.step(1, NOW)
+    take_down(nodes, ())
+    assert newest(nodes) == "older1"
+
+
+def test_nodes_that_lost_everything_are_not_filled_in_an_older_epoch(
+    nodes: list[Node], older: Writer, newer: Writer
+) -> None:
+    """Two of the four nodes that have the newer claim lose it; the older writer reaches neither of the others."""
+    take_down(nodes, (1, 2))
+    assert newer.step(1, NOW)
+    for node in nodes[4:]:
+        node.wipe()
+    take_down(nodes, (3, 4))
+    older.quorum.members[4].drop("it was out of reach")
+    older.quorum.members[5].drop("it was out of reach")
+    assert not older.step(1, NOW)
+    assert not older.step(1, NOW)
+    take_down(nodes, ())
+    assert newest(nodes) == "newer1"
+
+
+def test_nodes_that_lost_everything_are_filled_in_the_next_epoch(nodes: list[Node], older: Writer) -> None:
+    epoch = older.quorum.epoch
+    nodes[4].wipe()
+    older.quorum.members[4].drop("it was out of reach")
+    older.quorum.settle()
+    assert older.quorum.has_lost_node
+    assert older.step(1, NOW)
+    older.quorum.settle()
+    assert not older.quorum.has_lost_node
+    assert older.quorum.epoch > epoch
+    assert older.quorum.count(older.quorum.sequence) == 6
+
+
+def test_nodes_that_are_lost_twice_need_another_epoch_each_time(nodes: list[Node], older: Writer) -> None:
+    for _ in range(2):
+        epoch = older.quorum.epoch
+        nodes[4].wipe()
+        older.quorum.members[4].drop("it was out of reach")
+        older.quorum.settle()
+        assert older.quorum.has_lost_node
+        assert older.step(1, NOW)
+        older.quorum.settle()
+        assert older.quorum.epoch > epoch
+
+
+def test_one_claim_ends_an_epoch(nodes: list[Node], older: Writer, newer: Writer) -> None:
+    """The older writer could have five other nodes: it cannot know how many had the claim."""
+    take_down(nodes, (1, 2, 4, 5, 6))
+    with pytest.raises(QuorumError):
+        newer.quorum.establish(NOW)
+    member = newer.quorum.members[2]
+    tail = member.log.tail()
+    take_down(nodes, ())
+    assert newer.quorum._claim(member, tail, tail.epoch + 1, tail.sequence, tail.starts)
+    sequence = older.quorum.sequence
+    with pytest.raises(EpochOverError, match="another writer has begun epoch"):
+        older.quorum.append([_following(older)], NOW)
+    assert not older.quorum.is_established
+    older.quorum.establish(NOW)
+    assert older.quorum.sequence == sequence + 1
+
+
+def _following(writer: Writer) -> Batch:
+    assert writer.quorum.newest is not None
+    return writer.quorum.newest
