@@ -12,11 +12,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
@@ -27,6 +27,7 @@ from timing import Results
 
 __all__ = ["instructions"]
 
+T = TypeVar("T")
 _MEGABYTES = 4
 _SMALL = 1  # imported by the child itself, into a store in memory
 _READ = "SELECT n, body FROM t WHERE id = ?"
@@ -39,8 +40,12 @@ OPERATIONS = {
     "clone": (*_OF_CONNECTIONS, "clone, durable", "drop, durable", "clone, :memory:", "drop, :memory:"),
     "clone, past kept": _OF_CONNECTIONS,
     "plain WAL": _OF_CONNECTIONS,
+    "SQLite in memory": ("point read", "one-row commit"),
 }
-"""The operations that a child does, in this order, by its peer."""
+"""The operations that a child does, in this order, by its peer.
+
+The last one is a private database of SQLite, which has no file: what SQLite, apsw and Python take themselves.
+"""
 
 MARK = "_PyEval_SetSwitchInterval"
 """The function of the interpreter whose calls separate the counts.  Nothing else calls it."""
@@ -95,6 +100,11 @@ def main(peer: str, folder: Path, count: int) -> None:
     if peer == "plain WAL":
         _use(lambda: plain(folder / "wal.db"), count)
         return
+    if peer == "SQLite in memory":
+        database = apsw.Connection(":memory:")
+        database.deserialize("main", source_of(folder.parent, _MEGABYTES).read_bytes())
+        _use(lambda: database, count, connects=False)
+        return
     with clusterdb.open(folder / "store") as durable:
         if peer == "clone, past kept":
             _use(durable.cluster("kept").connect, count)
@@ -109,36 +119,53 @@ def _mark() -> None:
     sys.setswitchinterval(sys.getswitchinterval())
 
 
-def _marked(count: int, operation: Callable[[int], object]) -> None:
-    """Do an operation N and 2N times, with a mark before, between and after."""
+def _marked(operation: Callable[[Sequence[T]], object], items: Sequence[T]) -> None:
+    """Do an operation with a third of the items, and with the others, with a mark before, between and after."""
     _mark()
-    for number in range(count):
-        operation(number)
+    operation(items[: len(items) // 3])
     _mark()
-    for number in range(count, 3 * count):
-        operation(number)
+    operation(items[len(items) // 3 :])
     _mark()
 
 
-def _use(connect: Callable[[], apsw.Connection], count: int) -> None:
+def _use(connect: Callable[[], apsw.Connection], count: int, *, connects: bool = True) -> None:
     rng = random.Random(4)
-    keys = [rng.randrange(1, rows_of(_MEGABYTES)) for _ in range(3 * count)]
+    keys = [(rng.randrange(1, rows_of(_MEGABYTES)),) for _ in range(3 * count)]
 
-    def connected(number: int) -> None:
-        with closing(connect()) as second:
-            second.execute(_READ, (keys[number],)).fetchall()
+    def reads(keys: Sequence[tuple[int]]) -> None:
+        for key in keys:
+            connection.execute(_READ, key).fetchall()
+
+    def commits(keys: Sequence[tuple[int]]) -> None:
+        for key in keys:
+            connection.execute(_CHANGE, key)
+
+    def connections(keys: Sequence[tuple[int]]) -> None:
+        for key in keys:
+            with closing(connect()) as second:
+                second.execute(_READ, key).fetchall()
 
     with closing(connect()) as connection:
         connection.execute("PRAGMA synchronous = NORMAL").fetchall()
-        _marked(count, lambda number: connection.execute(_READ, (keys[number],)).fetchall())
-        _marked(count, lambda number: connection.execute(_CHANGE, (keys[number],)).fetchall())
-        _marked(count, connected)
+        _marked(reads, keys)
+        _marked(commits, keys)
+        if connects:
+            _marked(connections, keys)
 
 
 def _clone_and_drop(source: clusterdb.Cluster, count: int) -> None:
+    names = [f"c{number}" for number in range(3 * count)]
     clones: list[clusterdb.Cluster] = []
-    _marked(count, lambda number: clones.append(source.clone(f"c{number}")))
-    _marked(count, lambda number: clones[number].delete())
+
+    def creates(names: Sequence[str]) -> None:
+        clones.extend(source.clone(name) for name in names)
+
+    def deletes(clones: Sequence[clusterdb.Cluster]) -> None:
+        for clone in clones:
+            clone.delete()
+
+    _marked(creates, names)
+    _marked(deletes, clones)
 
 
 if __name__ == "__main__":

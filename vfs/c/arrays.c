@@ -28,6 +28,8 @@ bool fail_os(Error *error, int number, const char *action)
     return false;
 }
 
+#define KEPT_ROOM 256
+
 static bool grow_array(void **at, size_t *room, size_t needed, size_t item_bytes)
 {
     if (needed <= *room) return true;
@@ -73,6 +75,12 @@ void slots_free(Slots *slots)
     memset(slots, 0, sizeof *slots);
 }
 
+void slots_clear(Slots *slots)
+{
+    slots->count = 0;
+    if (slots->room > KEPT_ROOM) slots_free(slots);
+}
+
 bool superseded_add(Supersededs *items, uint32_t slot, uint64_t birth, uint64_t death)
 {
     if (!grow_array((void **)&items->at, &items->room, items->count + 1, sizeof *items->at)) return false;
@@ -84,6 +92,12 @@ void superseded_free(Supersededs *items)
 {
     free(items->at);
     memset(items, 0, sizeof *items);
+}
+
+void superseded_clear(Supersededs *items)
+{
+    items->count = 0;
+    if (items->room > KEPT_ROOM) superseded_free(items);
 }
 
 bool pins_add(Pins *pins, uint64_t version)
@@ -188,7 +202,7 @@ void *map_remove(Map *map, uint32_t number)
 void map_numbers(const Map *map, uint32_t *numbers)
 {
     size_t count = 0;
-    for (size_t at = 0; at < map->room; at++)
+    for (size_t at = 0; count < map->count; at++)
         if (map->keys[at]) numbers[count++] = map->keys[at] - 1;
     if (count > 1) qsort(numbers, count, sizeof *numbers, by_slot);
 }

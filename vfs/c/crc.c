@@ -10,7 +10,7 @@
 
 static uint32_t tables[8][256];
 
-__attribute__((constructor)) static void fill_tables(void)
+static void fill_tables(void)
 {
     for (uint32_t n = 0; n < 256; n++) {
         uint32_t crc = n;
@@ -19,6 +19,12 @@ __attribute__((constructor)) static void fill_tables(void)
     }
     for (uint32_t n = 0; n < 256; n++)
         for (int k = 1; k < 8; k++) tables[k][n] = (tables[k - 1][n] >> 8) ^ tables[0][tables[k - 1][n] & 255];
+}
+
+/* The inner state four bytes later, if these are added to it. */
+static inline uint32_t four_bytes(uint32_t word)
+{
+    return tables[3][word & 255] ^ tables[2][(word >> 8) & 255] ^ tables[1][(word >> 16) & 255] ^ tables[0][word >> 24];
 }
 
 /* ``crc`` is the inner state: the complement of the crc so far. */
@@ -34,6 +40,17 @@ static uint32_t portable(uint32_t crc, const uint8_t *data, size_t length)
     }
     while (length--) crc = (crc >> 8) ^ tables[0][(crc ^ *data++) & 255];
     return crc;
+}
+
+/* The product of two polynomials, modulo that of the crc; the highest bit is x^0. */
+static uint32_t portable_product(uint32_t a, uint32_t b)
+{
+    uint32_t sum = 0;
+    for (int bit = 0; bit < 32; bit++, a <<= 1) {
+        sum ^= b & -(a >> 31);
+        b = (b >> 1) ^ (0xEDB88320u & -(b & 1));
+    }
+    return sum;
 }
 
 #if defined(__x86_64__)
@@ -85,6 +102,13 @@ __attribute__((target("sse4.1,pclmul"))) static uint32_t folded(uint32_t crc, co
     return portable((uint32_t)_mm_extract_epi32(x1, 1), data, length);
 }
 
+__attribute__((target("sse4.1,pclmul"))) static uint32_t folded_product(uint32_t a, uint32_t b)
+{
+    __m128i whole = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)a), _mm_cvtsi32_si128((int)b), 0x00);
+    uint64_t bits = (uint64_t)_mm_cvtsi128_si64(whole) << 1;
+    return four_bytes((uint32_t)bits) ^ (uint32_t)(bits >> 32);
+}
+
 static bool has_folding(void)
 {
     return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
@@ -92,6 +116,7 @@ static bool has_folding(void)
 #define FOLDED_NAME "pclmul"
 
 #elif defined(__aarch64__) && defined(__linux__)
+#define folded_product portable_product
 #include <sys/auxv.h>
 
 __attribute__((target("+crc"))) static uint32_t folded(uint32_t crc, const uint8_t *data, size_t length)
@@ -112,6 +137,7 @@ static bool has_folding(void)
 #define FOLDED_NAME "crc32 instructions"
 
 #else
+#define folded_product portable_product
 static uint32_t folded(uint32_t crc, const uint8_t *data, size_t length)
 {
     return portable(crc, data, length);
@@ -126,9 +152,34 @@ static bool has_folding(void)
 
 static bool uses_folding;
 
-__attribute__((constructor)) static void choose(void)
+/* --- a change of a node ------------------------------------------------------------------------------------------- */
+/* A crc is linear: those of two nodes differ by that of their difference, which is zero but for one entry.  Each byte of
+** zeros behind that multiplies the polynomial by x^8. */
+static uint32_t behind_entries[FANOUT]; /* x^(128 n) */
+
+static void fill_behind_entries(void)
+{
+    static const uint8_t zeros[sizeof(Entry)];
+    uint32_t entry = portable(0x80000000u, zeros, sizeof zeros);
+    behind_entries[0] = 0x80000000u;
+    for (unsigned n = 1; n < FANOUT; n++) behind_entries[n] = portable_product(behind_entries[n - 1], entry);
+}
+
+__attribute__((constructor)) static void prepare(void)
 {
     uses_folding = has_folding();
+    fill_tables();
+    fill_behind_entries();
+}
+
+uint32_t crc32_of_change(const Entry *from, const Entry *to, unsigned behind)
+{
+    uint64_t before[2], after[2];
+    memcpy(before, from, sizeof before);
+    memcpy(after, to, sizeof after);
+    for (int n = 0; n < 2; n++) after[n] ^= before[n];
+    uint32_t difference = portable(0, (const uint8_t *)after, sizeof after), behind_it = behind_entries[behind];
+    return uses_folding ? folded_product(difference, behind_it) : portable_product(difference, behind_it);
 }
 
 uint32_t crc32_of(const void *data, size_t length)

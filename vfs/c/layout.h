@@ -49,6 +49,8 @@ typedef struct Version {
 } Version;
 
 uint32_t crc32_of(const void *data, size_t length);
+/* What is to be added (XOR) to the crc of a node when an entry changes, ``behind`` entries before its end. */
+uint32_t crc32_of_change(const Entry *from, const Entry *to, unsigned behind);
 const char *crc32_implementation(void);
 uint64_t page_count_of(uint64_t size_bytes);
 int depth_of(uint64_t page_count);

@@ -38,6 +38,14 @@ typedef struct Error {
     char text[300];
 } Error;
 
+/* As ``= {0}``, which would write the whole text, on every path that is hot. */
+static inline void no_error(Error *error)
+{
+    error->kind = E_NONE;
+    error->number = 0;
+    error->text[0] = 0;
+}
+
 bool fail(Error *error, Kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool fail_os(Error *error, int number, const char *action);
 
@@ -51,6 +59,7 @@ bool slots_add(Slots *slots, uint32_t slot);
 bool slots_reserve(Slots *slots, size_t more);
 void slots_sort(Slots *slots);
 void slots_free(Slots *slots);
+void slots_clear(Slots *slots); /* keeps a small room for the next ones */
 
 typedef struct Superseded {
     uint32_t slot;
@@ -65,6 +74,7 @@ typedef struct Supersededs {
 
 bool superseded_add(Supersededs *items, uint32_t slot, uint64_t birth, uint64_t death);
 void superseded_free(Supersededs *items);
+void superseded_clear(Supersededs *items);
 
 typedef struct Pins { /* ascending versions */
     uint64_t *at;
@@ -293,6 +303,8 @@ typedef struct Node {
     Entry entry; /* names the published node */
     int level;
     uint32_t number;
+    uint32_t crc;          /* of the children, while few have changed */
+    uint32_t change_count; /* since it was published */
     Entry children[FANOUT];
 } Node;
 
@@ -355,6 +367,8 @@ typedef struct Transaction {
     Editor editor;
     Map staged; /* page -> 4096 bytes */
     Slots taken;
+    Slots fresh, run; /* room for what a commit takes */
+    Supersededs kept; /* and for what it supersedes */
     bool counter_moved; /* SQLite has moved the change counter, so a version must be published */
     bool is_over;
 } Transaction;

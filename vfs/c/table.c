@@ -10,6 +10,7 @@
 _Static_assert(sizeof(Entry) * FANOUT == SLOT_BYTES, "a node fills a slot");
 
 static const Entry hole;
+#define CHANGES_MAX 5 /* what more changes cost is more than a new crc of the node does */
 
 /* --- looking up --------------------------------------------------------------------------------------------------- */
 static const Entry *node_at(Store *store, uint32_t slot, Error *error)
@@ -83,8 +84,10 @@ static void forget_nodes(Editor *editor, bool keeps)
 {
     for (int level = 0; level < DEPTH_MAX; level++) {
         Map *map = &editor->dirty[level];
-        for (size_t at = 0; map->count && at < map->room; at++) {
+        size_t left = map->count;
+        for (size_t at = 0; left; at++) {
             if (!map->keys[at]) continue;
+            left--;
             Node *node = map->values[at];
             if (keeps) {
                 Node **place = kept_place(editor, level, node->number), *former = *place;
@@ -131,11 +134,21 @@ static Node *new_node(Editor *editor, int level, uint32_t number, const Entry *e
     node->entry = *entry;
     node->level = level;
     node->number = number;
+    node->crc = entry->crc;
+    node->change_count = children ? 0 : CHANGES_MAX + 1;
     if (children)
         memcpy(node->children, children, SLOT_BYTES);
     else
         memset(node->children, 0, SLOT_BYTES);
     return node;
+}
+
+static void change_child(Node *node, uint32_t number, Entry to)
+{
+    uint32_t index = number & (FANOUT - 1);
+    if (node->change_count <= CHANGES_MAX && ++node->change_count <= CHANGES_MAX)
+        node->crc ^= crc32_of_change(&node->children[index], &to, FANOUT - 1 - index);
+    node->children[index] = to;
 }
 
 /* The node that an entry names, if this editor has written it and kept its copy: a node of the same level, number, birth
@@ -146,6 +159,8 @@ static Node *take_kept(Editor *editor, int level, uint32_t number, const Entry *
     if (!node || node->level != level || node->number != number || memcmp(&node->entry, entry, sizeof *entry) != 0)
         return NULL;
     *place = NULL;
+    node->crc = entry->crc;
+    node->change_count = 0;
     return node;
 }
 
@@ -192,7 +207,7 @@ bool editor_grow(Editor *editor, uint64_t page_count, Error *error)
         if (editor->depth > 1 && (old.slot || map_get(&editor->dirty[editor->depth - 2], 0))) {
             Node *top = new_node(editor, editor->depth - 1, 0, &hole, NULL, error);
             if (!top) return false;
-            top->children[0] = old;
+            change_child(top, 0, old);
         }
         editor->root = hole;
     }
@@ -212,12 +227,12 @@ bool editor_set_page(Editor *editor, uint32_t page, uint32_t slot, uint32_t crc,
 {
     Node *leaf = editor_leaf(editor, page >> FANOUT_SHIFT, error);
     if (!leaf) return false;
-    Entry *entry = &leaf->children[page & (FANOUT - 1)];
+    const Entry *entry = &leaf->children[page & (FANOUT - 1)];
     if (entry->slot != slot) {
         if (entry->slot && !drop(editor, entry->slot, entry->birth, error)) return false;
         editor->added_count++;
     }
-    *entry = (Entry){slot, crc, editor->new_version};
+    change_child(leaf, page, (Entry){slot, crc, editor->new_version});
     return true;
 }
 
@@ -265,7 +280,7 @@ static bool truncate_below(Editor *editor, int level, uint32_t number, Entry ent
         if (!drop_subtree(editor, level - 1, (uint32_t)child_number, child, error)) return false;
         if (!node && !(node = edit(editor, level, number, error))) return false;
         children = node->children;
-        node->children[index] = hole;
+        change_child(node, index, hole);
     }
     return true;
 }
@@ -303,7 +318,8 @@ size_t editor_node_count(const Editor *editor)
 
 static bool seal_node(Editor *editor, int level, Node *node, PlaceNode place, void *context, Error *error)
 {
-    Entry entry = {0, crc32_of(node->children, SLOT_BYTES), editor->new_version};
+    uint32_t crc = node->change_count <= CHANGES_MAX ? node->crc : crc32_of(node->children, SLOT_BYTES);
+    Entry entry = {0, crc, editor->new_version};
     if (node->entry.slot && !drop(editor, node->entry.slot, node->entry.birth, error)) return false;
     editor->added_count++;
     if (!place(context, node, &entry.slot)) return fail(error, E_MEMORY, "out of memory");
@@ -314,7 +330,7 @@ static bool seal_node(Editor *editor, int level, Node *node, PlaceNode place, vo
     }
     Node *parent = edit(editor, level + 1, node->number >> FANOUT_SHIFT, error);
     if (!parent) return false;
-    parent->children[node->number & (FANOUT - 1)] = entry;
+    change_child(parent, node->number, entry);
     return true;
 }
 

@@ -77,7 +77,8 @@ static bool unpin(File *file, Error *error)
 static int file_unlock(sqlite3_file *base, int level)
 {
     File *file = file_of(base);
-    Error error = {0};
+    Error error;
+    no_error(&error);
     bool done = true;
     if (level <= SQLITE_LOCK_SHARED) handle_end(file->handle);
     if (level == SQLITE_LOCK_NONE) {
@@ -99,7 +100,8 @@ static int file_unlock(sqlite3_file *base, int level)
 static int file_lock(sqlite3_file *base, int level)
 {
     File *file = file_of(base);
-    Error error = {0};
+    Error error;
+    no_error(&error);
     bool done = true;
     if (level == SQLITE_LOCK_SHARED) {
         if (file->level != SQLITE_LOCK_NONE) file_unlock(base, SQLITE_LOCK_NONE);
@@ -136,7 +138,8 @@ static bool read_unlocked(File *file, void *buffer, size_t amount, uint64_t offs
 static int file_read(sqlite3_file *base, void *buffer, int amount, sqlite3_int64 offset)
 {
     File *file = file_of(base);
-    Error error = {0};
+    Error error;
+    no_error(&error);
     size_t length = 0;
     bool done = true;
     file->read_count++;
@@ -171,7 +174,8 @@ static int refuse_unlocked(File *file)
 static int file_write(sqlite3_file *base, const void *data, int amount, sqlite3_int64 offset)
 {
     File *file = file_of(base);
-    Error error = {0};
+    Error error;
+    no_error(&error);
     if (!file->handle->is_writing) return refuse_unlocked(file);
     bool done = handle_write(file->handle, data, (size_t)amount, (uint64_t)offset, &error);
     return done ? SQLITE_OK : report(file, &error);
@@ -219,7 +223,8 @@ static int file_unfetch(sqlite3_file *base, sqlite3_int64 offset, void *at)
 /* --- controls ----------------------------------------------------------------------------------------------------- */
 static int publish(File *file)
 {
-    Error error = {0};
+    Error error;
+    no_error(&error);
     bool done = true;
     if (file->target.has_gate && !is_passive(file)) done = file->vfs->hooks.gate_before_commit(file, &error);
     if (done && !handle_is_unchanged(file->handle)) {
@@ -335,13 +340,16 @@ static const sqlite3_io_methods methods = {
     .xUnfetch = file_unfetch,
 };
 
+static bool is_letter(char character)
+{
+    return (unsigned)((character | 0x20) - 'a') < 26;
+}
+
 static bool is_volume_name(const char *name)
 {
-    if (!isascii((unsigned char)*name) || !isalpha((unsigned char)*name)) return false;
-    for (; *name; name++)
-        if (!isascii((unsigned char)*name) || !(isalnum((unsigned char)*name) || *name == '_' || *name == '-'))
-            return false;
-    return true;
+    if (!is_letter(*name)) return false;
+    while (is_letter(*name) || (unsigned)(*name - '0') < 10 || *name == '_' || *name == '-') name++;
+    return !*name;
 }
 
 /* The name in the path of a volume or of its journal; NULL for a plain file. */

@@ -49,11 +49,12 @@ static void clear_counter(uint8_t *page)
     page[18] = page[19] = 1;
 }
 
+/* Whether a page would be stored as these bytes. */
 static bool equals_stored(const uint8_t *page, const uint8_t *stored, bool is_first)
 {
     if (!is_first) return memcmp(page, stored, SLOT_BYTES) == 0;
-    return memcmp(page, stored, 24) == 0 && memcmp(page + 28, stored + 28, 64) == 0 &&
-           memcmp(page + 96, stored + 96, SLOT_BYTES - 96) == 0;
+    return memcmp(page, stored, 18) == 0 && stored[18] == 1 && stored[19] == 1 && memcmp(page + 20, stored + 20, 4) == 0 &&
+           memcmp(page + 28, stored + 28, 64) == 0 && memcmp(page + 96, stored + 96, SLOT_BYTES - 96) == 0;
 }
 
 /* --- records ------------------------------------------------------------------------------------------------------ */
@@ -160,6 +161,9 @@ static void free_memory(Handle *handle)
     map_free(&transaction->staged);
     editor_free(&transaction->editor);
     slots_free(&transaction->taken);
+    slots_free(&transaction->fresh);
+    slots_free(&transaction->run);
+    superseded_free(&transaction->kept);
     while (handle->spare_count) free(handle->spare_pages[--handle->spare_count]);
 }
 
@@ -614,17 +618,17 @@ static bool place_pages(Handle *handle, const uint32_t *pages, size_t count, Slo
         writes->at[first + n].slot = ahead ? entry->slot : 0;
         missing += !writes->at[first + n].slot;
     }
-    Slots fresh = {0};
-    if (!run && !take(handle, missing, false, &fresh, error)) return false;
+    Slots *fresh = &transaction->fresh;
+    slots_clear(fresh);
+    if (!run && !take(handle, missing, false, fresh, error)) return false;
     bool done = true;
     for (size_t n = 0; done && n < count; n++) {
         Write *write = &writes->at[first + n];
         write->data = map_get(&transaction->staged, pages[n]);
-        if (!write->slot) write->slot = run ? run->at[--run->count] : fresh.at[next++];
+        if (!write->slot) write->slot = run ? run->at[--run->count] : fresh->at[next++];
         done = editor_set_page(editor, pages[n], write->slot, crc32_of(write->data, SLOT_BYTES), error);
     }
     writes->count += count;
-    slots_free(&fresh);
     return done;
 }
 
@@ -673,15 +677,15 @@ static bool write_ahead(Handle *handle, Error *error)
 }
 
 typedef struct Placing {
-    Slots run;
+    Slots *run;
     Writes writes;
 } Placing;
 
 static bool place_node(void *context, const Node *node, uint32_t *slot)
 {
     Placing *placing = context;
-    if (!placing->run.count) return false;
-    *slot = placing->run.at[--placing->run.count];
+    if (!placing->run->count) return false;
+    *slot = placing->run->at[--placing->run->count];
     placing->writes.at[placing->writes.count++] = (Write){*slot, node->children};
     return true;
 }
@@ -696,27 +700,29 @@ static bool place_all(Handle *handle, const uint32_t *pages, Placing *placing, E
         if (!editor_leaf(editor, pages[n] >> FANOUT_SHIFT, error)) return false;
     size_t node_count = editor_node_count(editor);
     if (!writes_reserve(&placing->writes, count + node_count, error)) return false;
-    if (!take(handle, node_count + first, true, &placing->run, error)) return false;
+    if (!take(handle, node_count + first, true, placing->run, error)) return false;
     if (!place_pages(handle, pages + first, count - first, NULL, &placing->writes, error)) return false;
-    if (!place_pages(handle, pages, first, &placing->run, &placing->writes, error)) return false;
+    if (!place_pages(handle, pages, first, placing->run, &placing->writes, error)) return false;
     if (!editor_seal(editor, place_node, placing, error)) return false;
-    for (size_t n = 0; n < placing->run.count; n++) /* page 0 was written ahead and has a slot already */
-        if (!slots_add(&editor->discarded, placing->run.at[n])) return fail(error, E_MEMORY, "out of memory");
+    for (size_t n = 0; n < placing->run->count; n++) /* page 0 was written ahead and has a slot already */
+        if (!slots_add(&editor->discarded, placing->run->at[n])) return fail(error, E_MEMORY, "out of memory");
     return REACH("commit: before pages are written", error) && write_slots(handle->store, &placing->writes, error);
 }
 
 static bool write_pages(Handle *handle, Error *error)
 {
     Transaction *transaction = &handle->transaction;
-    Placing placing = {.writes.at = placing.writes.few};
+    Placing placing;
     uint32_t few[32];
+    placing.run = &transaction->run;
+    placing.writes.at = placing.writes.few;
+    slots_clear(placing.run);
     if (!editor_grow(&transaction->editor, page_count_of(transaction->size_bytes), error)) return false;
     uint32_t *pages = staged_numbers(transaction, few, error);
     if (!pages) return false;
     bool done = place_all(handle, pages, &placing, error);
     if (pages != few) free(pages);
     writes_free(&placing.writes);
-    slots_free(&placing.run);
     return done;
 }
 
@@ -856,11 +862,12 @@ static bool move_head(Handle *handle, const Version *record, uint64_t durable, u
     Transaction *transaction = &handle->transaction;
     Editor *editor = &transaction->editor;
     VolumeRecord *shared = handle->shared;
-    Supersededs kept = {0};
+    Supersededs *kept = &transaction->kept;
     Slots slots = transaction->taken, discarded = editor->discarded;
     bool published = false, done = false;
     memset(&transaction->taken, 0, sizeof transaction->taken);
     memset(&editor->discarded, 0, sizeof editor->discarded);
+    superseded_clear(kept);
     if (discarded.count) { /* their label does not matter: they are freed below, or leaked */
         slots_sort(&discarded);
         slots_sort(&slots);
@@ -875,7 +882,7 @@ static bool move_head(Handle *handle, const Version *record, uint64_t durable, u
         for (size_t n = 0; n < editor->superseded.count; n++) {
             Superseded *item = &editor->superseded.at[n];
             if (item->birth <= handle->row.base.version) continue; /* R5 */
-            if (!superseded_add(&kept, item->slot, item->birth, transaction->new_version)) {
+            if (!superseded_add(kept, item->slot, item->birth, transaction->new_version)) {
                 note_leaks(store);
                 break;
             }
@@ -896,17 +903,18 @@ static bool move_head(Handle *handle, const Version *record, uint64_t durable, u
     }
     if (!done) note_leaks(store);
     if (!published) {
-        for (size_t n = 0; n < kept.count; n++) slots_set(store, &kept.at[n].slot, 1, live_label(store));
-        kept.count = 0;
+        for (size_t n = 0; n < kept->count; n++) slots_set(store, &kept->at[n].slot, 1, live_label(store));
+        kept->count = 0;
     }
-    if (!reclaim_enqueue(store, &handle->row, &kept, waits_for)) note_leaks(store);
+    if (!reclaim_enqueue(store, &handle->row, kept, waits_for)) note_leaks(store);
     transaction->is_over = true; /* reads remain valid, the next write begins again */
     transaction->size_bytes = handle->version.size_bytes;
     transaction->inherited_count = page_count_of(handle->version.size_bytes);
     discard_staged(handle);
     editor_end(editor, published);
-    superseded_free(&kept);
-    slots_free(&slots);
+    slots_clear(&slots);
+    slots_free(&transaction->taken);
+    transaction->taken = slots; /* its room */
     slots_free(&discarded);
     return done;
 }
@@ -980,8 +988,7 @@ static bool begin_again(Handle *handle, Error *error)
     return true;
 }
 
-/* Stage a page, which takes over the buffer ``data``. */
-static bool stage(Handle *handle, uint32_t page, uint8_t *data, Error *error)
+static bool stage(Handle *handle, uint32_t page, const uint8_t *data, Error *error)
 {
     Transaction *transaction = &handle->transaction;
     bool is_first = page == 0 && is_database(data);
@@ -989,26 +996,25 @@ static bool stage(Handle *handle, uint32_t page, uint8_t *data, Error *error)
         uint8_t counter[4];
         put_counter(counter, handle->version.version);
         if (memcmp(data + 24, counter, 4) != 0) transaction->counter_moved = true;
-        clear_counter(data);
     }
     if ((uint64_t)page << SLOT_SHIFT < transaction->size_bytes) {
         const uint8_t *stored = stored_page(handle, page, error);
-        if (!stored) {
-            free_page(handle, data);
-            return false;
-        }
+        if (!stored) return false;
         if (equals_stored(data, stored, is_first)) { /* shares its slot again */
             free_page(handle, map_remove(&transaction->staged, page));
-            free_page(handle, data);
             return true;
         }
     }
-    uint8_t *former = map_get(&transaction->staged, page);
-    if (!map_put(&transaction->staged, page, data)) {
-        free_page(handle, data);
-        return fail(error, E_MEMORY, "out of memory");
+    uint8_t *copy = map_get(&transaction->staged, page);
+    if (!copy) {
+        copy = new_page(handle);
+        if (!copy || !map_put(&transaction->staged, page, copy)) {
+            free_page(handle, copy);
+            return fail(error, E_MEMORY, "out of memory");
+        }
     }
-    free_page(handle, former);
+    memcpy(copy, data, SLOT_BYTES);
+    if (is_first) clear_counter(copy);
     return transaction->staged.count < staged_pages_max || write_ahead(handle, error);
 }
 
@@ -1025,19 +1031,17 @@ bool handle_write(Handle *handle, const void *data, size_t amount, uint64_t offs
         uint32_t page = (uint32_t)(offset >> SLOT_SHIFT);
         size_t within = offset & (SLOT_BYTES - 1), part = SLOT_BYTES - within;
         if (part > left) part = left;
-        uint8_t *copy = new_page(handle);
-        if (!copy) return fail(error, E_MEMORY, "out of memory");
-        if (part < SLOT_BYTES) {
+        if (part == SLOT_BYTES) {
+            if (!stage(handle, page, from, error)) return false;
+        } else {
+            uint8_t whole[SLOT_BYTES];
             const uint8_t *old = present_page(handle, page, error);
-            if (!old) {
-                free_page(handle, copy);
-                return false;
-            }
-            memcpy(copy, old, SLOT_BYTES);
-            if (page == 0 && is_database(old)) show_counter(copy, 0, SLOT_BYTES, handle->version.version);
+            if (!old) return false;
+            memcpy(whole, old, SLOT_BYTES);
+            if (page == 0 && is_database(old)) show_counter(whole, 0, SLOT_BYTES, handle->version.version);
+            memcpy(whole + within, from, part);
+            if (!stage(handle, page, whole, error)) return false;
         }
-        memcpy(copy + within, from, part);
-        if (!stage(handle, page, copy, error)) return false;
         from += part;
         offset += part;
         left -= part;
