@@ -76,7 +76,8 @@ def busy() -> Hold:
 
 def begin_busy(mark: object) -> None:
     """Mark this thread as busy until :func:`end_busy` with the same mark; the caller defers signal handlers."""
-    busy_marks().add(mark)
+    marks = _busy.get(get_ident()) or busy_marks()
+    marks.add(mark)
 
 
 def end_busy(mark: object) -> None:
