@@ -11,6 +11,7 @@ from typing import Any
 
 from clusterdb.catalog.database import Database
 from clusterdb.catalog.rows import require
+from clusterdb.errors import ClusterNotFoundError
 
 __all__ = ["STORE", "Documents"]
 
@@ -36,12 +37,18 @@ class Documents:
         return [(cluster, name, _body(body)) for cluster, name, body in self._query(sql, (kind, cluster))]
 
     def put(self, cluster: int, kind: str, name: str, body: dict[str, Any]) -> None:
-        """Add or replace a document, in the running transaction."""
+        """Add or replace a document, in the running transaction.
+
+        Raises ClusterNotFoundError if another process has deleted the cluster: its documents would stay for ever.
+        """
         self._database.change(
-            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO documents SELECT ?1, ?2, ?3, ?4 "
+            "WHERE ?1 = 0 OR EXISTS (SELECT 1 FROM clusters WHERE cluster = ?1)",
             (cluster, kind, name, json.dumps(body, sort_keys=True)),
             ("plain", cluster),
         )
+        if not self._database.change_count():
+            raise ClusterNotFoundError(f"cluster {cluster} was deleted meanwhile")
 
     def remove(self, cluster: int, kind: str, name: str = "") -> bool:
         """Delete a document, in the running transaction; returns whether it existed."""

@@ -277,7 +277,8 @@ def fencing(pool: Pool, row: VolumeRow) -> Iterator[Callable[[], None]]:
     record = pool.volume(row)
 
     def begin_epoch() -> None:
-        record.epoch += 1
+        if record.id & ~FLAGS == row.volume:  # else it was dropped, and the row may be another volume's
+            record.epoch += 1
 
     with pool.session() as session, session.volume_locked(row.table_index):
         yield begin_epoch

@@ -176,3 +176,17 @@ def test_switch_misses_no_commit(
     with closing(cluster.connect()) as connection:
         assert connection.execute("SELECT y FROM b").fetchall() == [("kept",)]
     assert_clean(store)
+
+
+def test_fencing_of_a_deleted_cluster_leaves_writers_of_the_next_one(store: clusterdb.Store) -> None:
+    """A row of the volume table is another cluster's as soon as its cluster was deleted."""
+    context = store.context
+    deleted = context.volume_of(store.create_cluster("deleted"))
+    store.cluster("deleted").delete()
+    following = store.create_cluster("following")
+    assert context.volume_of(following).table_index == deleted.table_index
+    with closing(following.connect()) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        volumes.fence_writers(context.pages, deleted)
+        connection.execute("INSERT INTO t VALUES (1)")
+    assert _values(following) == [1]
