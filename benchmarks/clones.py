@@ -91,6 +91,11 @@ def clone_time(folder: Path, quick: bool) -> Results:
                 actions |= {f"clone, {kind} {size} MB": pair.clone, f"drop, {kind} {size} MB": pair.drop}
         all_taken = samples(count, actions | {"512-byte pwrite + fdatasync": sync.once})
         taken = medians(all_taken)
+        pair = Pair(memory.cluster("s64"), names)
+        together = medians(samples(10 * count, {"clone": pair.clone, "drop": pair.drop}))  # nothing waits for a device
+        for verb, value in together.items():
+            row = {"what": f"{verb}, :memory: 64 MB, one after the other", "ms": value * 1e3}
+            results.append(judged(row, ("ms", "<=", CLONE_MS_MAX)) if verb == "clone" else row)
         for verb in ("clone", "drop"):
             for size, kind in itertools.product(sizes, stores):
                 what = f"{verb}, {kind} {size} MB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import statistics
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import clusterdb
+from clusterdb.zones.segment import Record
+from clusterdb.zones.together import sync_together
 from databases import source_of
 from goals import Goal, judged
 from timing import Results, medians, ratio, samples, seconds
@@ -18,6 +21,8 @@ from timing import Results, medians, ratio, samples, seconds
 __all__ = ["zones"]
 
 _SLOT_BYTES = 4096
+_ENTRY_BYTES = _SLOT_BYTES + 512
+_FILE_BYTES = 4 << 20
 GOALS: dict[str, Goal] = {
     "one-row FULL commit": ("times one sync", "<=", 1.5),
     "the same, a zone lost": ("slowest / median before", "<=", 3),
@@ -35,7 +40,12 @@ def zones(folder: Path, quick: bool) -> Results:
         with closing(plain.connect()) as without, closing(prod.connect()) as connection:
             taken = samples(
                 rounds,
-                {"sync": _synced(folder), "plain": lambda: _commit(without), "zones": lambda: _commit(connection)},
+                {
+                    "sync": _synced(folder),
+                    "writes": _written_to_six(folder),
+                    "plain": lambda: _commit(without),
+                    "zones": lambda: _commit(connection),
+                },
                 rotates=True,
             )
             prod.lose_zone("b")
@@ -65,6 +75,7 @@ def zones(folder: Path, quick: bool) -> Results:
             "ms": times["zones"] * 1e3,
             "without zones": times["plain"] * 1e3,
             "one sync": times["sync"] * 1e3,
+            "its writes and syncs alone": times["writes"] * 1e3,
             "times one sync": ratio(taken["zones"], taken["sync"]),
             "slowest / median before": max(taken["zones"]) / times["zones"],
             "slowest sync / median": max(taken["sync"]) / times["sync"],
@@ -114,6 +125,25 @@ def _synced(folder: Path) -> Callable[[], float]:
         os.fdatasync(file)
 
     return lambda: seconds(write)
+
+
+def _written_to_six(folder: Path) -> Callable[[], float]:
+    """Writes what a one-row commit writes, as it does: to one file, which is synced, and then to six, with one sync."""
+    entry = os.urandom(_ENTRY_BYTES)
+    files = [os.open(folder / f"written{number}", os.O_RDWR | os.O_CREAT, 0o600) for number in range(6)]
+    for file in files:
+        os.pwrite(file, bytes(_FILE_BYTES), 0)
+        os.fsync(file)
+    synced = _synced(folder)
+    offsets = itertools.cycle(range(0, _FILE_BYTES, 2 * _SLOT_BYTES))
+
+    def write() -> None:
+        record = Record(next(offsets), _ENTRY_BYTES)
+        for file in files:
+            os.pwrite(file, entry, record.offset)
+        assert sync_together([(file, record) for file in files]) == [None] * 6
+
+    return lambda: synced() + seconds(write)
 
 
 def _cloned(cluster: clusterdb.Cluster) -> Callable[[], float]:
