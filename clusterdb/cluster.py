@@ -218,13 +218,13 @@ class ClusterVerbs:
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError; QuorumError if it would have copies on fewer than four nodes.
         """
-        from clusterdb.clusters.cloning import clone
+        from clusterdb.clusters import cloning
 
-        row = clone(self.context, self, name, at, copy_type, with_zones(settings, self.context.path))
-        cloned = self._handle(row)
+        row = cloning.clone(self.context, self, name, at, copy_type, with_zones(settings, self.context.path))
+        clone = self._handle(row)
         if row.settings.zones:
-            cloned.begin_copies()
-        return cloned
+            clone.begin_copies()
+        return clone
 
     def push(
         self,
