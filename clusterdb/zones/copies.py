@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from clusterdb.catalog.rows import ClusterRow
@@ -54,6 +55,8 @@ _PATIENCE_S = 30.0
 FORMER, PARENT, ENDED = "copies", "copies-parent", "copies-ended"
 _LOG, _BEGUN, _FLOOR = "copies-log", "copies-begun", "copies-floor"
 """Documents of a cluster, and of the store: where a log came from, and the logs of deleted clusters."""
+_EPOCHS_MIN = 3
+"""How many epochs a commit begins at least, while other writers end them."""
 _CLOSE_S = 5.0
 """How long a store that is closed waits for nodes."""
 _TEND_S, _TEND_S_MAX = 0.5, 30.0
@@ -270,9 +273,9 @@ class ClusterCopies:
     def _send(self, row: VolumeRow, head: Version) -> None:
         """Send a version, if the log does not have it.  Raises QuorumError, EpochOverError."""
         if not self._has(row, head):
+            self._note_begun()
             self.quorum.append(self._parts(row, head), self.patience_s)
             self._base = _Base(row.volume, head.version, self.quorum.sequence)
-            self._note_begun()
         self.quorum.require(self.patience_s)  # what an epoch has found may be on fewer than four nodes
 
     def _in_epoch(self, work: Callable[[], None]) -> None:
@@ -280,22 +283,25 @@ class ClusterCopies:
 
         Raises QuorumError, WriterFencedError.
         """
-        while True:
+        until = time.monotonic() + self.patience_s
+        for attempt in count(1):
             if not self.quorum.is_established:
                 self._establish()
             try:
                 return work()
-            except EpochOverError:  # by another process of this store, or since a node was lost
-                continue
+            except EpochOverError:  # by another process of this store, or for nodes that have come back
+                if attempt >= _EPOCHS_MIN and time.monotonic() > until:
+                    raise
+        return None
 
     def retry(self) -> bool:
         """Try nodes that are out again, in their threads; whether there may be any."""
         if not self._guard.acquire(blocking=False):
             return True  # a commit does so
         try:
-            if self.quorum.has_lost_node:
+            if self.quorum.wants_epoch and not self.quorum.is_fenced:
                 with suppress(Error):  # then the next commit does so
-                    self._establish()  # Q14
+                    self._establish()
             if not self.quorum.is_established or self.quorum.is_whole:
                 return False
             self.quorum.retry()
@@ -336,7 +342,7 @@ class ClusterCopies:
         self.quorum.trim(first, max(needed, default=0))
 
     def _note_begun(self) -> None:
-        """Note that nodes have the cluster: from now on one that is empty has lost it (Q8)."""
+        """Note that nodes may have the cluster: from now on one that is empty may have lost it (Q8)."""
         if self.quorum.is_new:
             self.quorum.is_new = False
             with self._context.catalog.transaction():

@@ -146,6 +146,12 @@ class Log:
         entry = self.read(place.position) if place is not None else None
         return entry if isinstance(entry, Batch) and entry.sequence == sequence else None
 
+    def start_of(self, sequence: int) -> Start | None:
+        """The epoch that a batch belongs to; None if there is no such batch."""
+        place = self._places.get(sequence) or self.index().get(sequence)
+        head = self._head(place.position) if place is not None else None
+        return head["starts"][-1] if head is not None and head["starts"] else None
+
     def append(self, position: int, data: bytes) -> bool:
         """Create the entry at a position (Q1); False if the position is taken by another entry."""
         return self.objects.create(self._path(position), data)

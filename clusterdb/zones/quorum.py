@@ -4,17 +4,18 @@ The rule is Aurora's (Verbitski et al., SIGMOD 2017, section 2.1): six nodes, tw
 four of them, and a read three, which always include one that has the newest write.
 
 Invariants
-    Q3  A writer begins an epoch before it appends: four nodes have its claim, of which three count; it follows
-        everything that they have.  So a batch of an older epoch that four nodes have is on one of them at least, before
-        the claim; and the older writer finds the next position of four nodes taken, and never has four again.  Two
-        writers that begin the same epoch on different nodes are ordered by their nonces: the lesser one meets claims
-        that it may not follow.
+    Q3  A writer begins an epoch before it appends: it reads how the logs end, and four nodes get its claim, each at the
+        position that follows what was read; three of them count.  So a batch of an older epoch that four nodes have is
+        on two of them, before the claim; and the older writer finds the next position of four nodes taken, and never
+        has four again.  Two writers that begin the same epoch are ordered by their nonces.
     Q4  A node gets the batches of a log in the order of their numbers.
     Q5  A batch is committed when four nodes have it; then every later epoch contains it.
     Q6  A log that ends in epochs which another writer has voided is cut by the claim, and completed from the others.
-    Q14 A node that has lost everything has lost claims, too.  So a writer fills it only in an epoch that it began when
-        it knew of the loss: of any three nodes that count then, one has the claim that four had, if two of these lost
-        it.  And a single claim of a later epoch ends an epoch, whatever the others say.
+    Q14 A node that has lost everything has lost claims, too.  Each life of a node is a folder (Q8), which begins before
+        the claims of the epochs that use it: a node is in an epoch only with the life that it had when the epoch began,
+        and if nobody else has appended to it since.  So of three nodes that count when an epoch begins, one has the
+        claim that four had, if at most two of these have begun another life.  A node that comes back otherwise waits
+        for the next epoch.  And a single claim of a later epoch ends an epoch, whatever other nodes have.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Sequence
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from clusterdb.errors import Error, QuorumError, WriterFencedError
 from clusterdb.zones.directory import Staged
@@ -41,20 +43,38 @@ __all__ = ["READ_QUORUM", "WRITE_QUORUM", "EpochOverError", "Member", "Quorum"]
 WRITE_QUORUM = 4
 READ_QUORUM = 3
 _CLAIMED = "claimed by another writer"
+_WAITS = "it was away, or has lost everything, and waits for the next epoch"
 _UNCHANGED = "nothing was changed: bring nodes back, or wait longer"
 _OUTCOME = "the commit is in the store, and reaches them with the next one"
 _AGAIN_S = 0.2
 _ANSWER_S = 2.0
-"""How long a node has to answer at least, when an epoch begins."""
+"""How long nodes have to answer at least, when an epoch begins."""
+_GRACE_S = 0.5
+"""How long the others have when four have answered."""
 _LOOK_S = 5.0
 """How often a writer looks whether a node still has what it was given."""
+_AGAIN_EPOCHS = 5
+"""After how many of these an epoch ends for nodes that wait for the next one, if the others are too few."""
 _ATTEMPTS_MAX = 20
 _KEPT_BYTES = 64 << 20
 """How many bytes of batches are kept for nodes that are behind."""
 
 
 class EpochOverError(WriterFencedError):
-    """The writer has to begin another epoch, if it is still the writer: its log is not, or may not be, what it was."""
+    """The writer has to begin another epoch, if it is still the writer."""
+
+
+class Life(NamedTuple):
+    """A node as it was when an epoch began.
+
+    :ivar folder: of its log
+    :ivar position: of the last entry
+    :ivar valid: up to which batch it has what the log of the epoch has
+    """
+
+    folder: str
+    position: int
+    valid: int
 
 
 class Member:
@@ -65,7 +85,7 @@ class Member:
     :ivar sequence: the last batch that it has of this epoch's log
     :ivar is_in: whether it has this epoch's claim, and everything up to ``sequence``
     :ivar is_ready: whether it counts for others (Q8)
-    :ivar filled_from: the last batch when its log was begun, if it is not ready
+    :ivar filled_from: the last batch when it joined, if it is not ready
     :ivar problem: why it is not in
     :ivar fenced_by: the newer epoch that has claimed it; 0: none
     """
@@ -107,8 +127,8 @@ class Quorum:
         self.acknowledged = self.inherited = 0
         """The last batch that four nodes have; the last that was there when the epoch began."""
         self.is_established = False
-        self.has_lost_node = False
-        """Whether the epoch has ended because a node has lost everything."""
+        self.wants_epoch = False
+        """Whether a node waits for the next epoch (Q14)."""
         self.is_new = False
         """Whether the log may be new: then blank nodes count (Q8)."""
         self._about = about
@@ -118,15 +138,14 @@ class Quorum:
         self._kept_bytes = 0
         self.log_bytes = 0
         """About the bytes that a node has of the log."""
-        self._claimed: set[Member] = set()
-        """The nodes that have been given the claim of this epoch."""
-        self._empty: set[Member] = set()
-        """The nodes that had nothing when it began."""
+        self._lives: dict[Member, Life] = {}
+        self._begun_s = 0.0
         self._changed = threading.Condition()
 
     # --- epochs -----------------------------------------------------------------------------------------------------
     def establish(self, patience_s: float) -> None:
-        """Begin an epoch: three nodes have its claim (Q3).  Raises QuorumError if they cannot be had in time."""
+        """Begin an epoch (Q3).  Raises QuorumError if four nodes cannot be had in time, of which three count."""
+        self.is_established = False
         until = time.monotonic() + patience_s
         for attempt in range(_ATTEMPTS_MAX):
             if attempt:
@@ -142,54 +161,60 @@ class Quorum:
         self._kept.clear()
         self._kept_bytes = 0
         self.acknowledged = 0
-        tails = self._on_all(self.members, self._tail, patience_s)
-        empty = {member for member, tail in tails.items() if tail.is_blank and not self.is_new}
-        tails = {member: tail for member, tail in tails.items() if self.is_new or tail.is_ready}
-        if len(tails) < READ_QUORUM:
+        tails: dict[Member, Tail] = self._on_all(self.members, self._tail, patience_s)
+        counting = {member for member, tail in tails.items() if tail.is_ready}
+        if len(tails) < WRITE_QUORUM or len(counting) < READ_QUORUM:
             return False
         self._tried = epoch = 1 + max(self._tried, *(tail.epoch for tail in tails.values()))
-        chain = max((tail.starts for tail in tails.values()), key=lambda starts: starts[-1:])
-        valid = {member: _valid(tail, chain) for member, tail in tails.items()}
+        newest = max(counting, key=lambda member: tails[member].starts[-1:])
+        chain = tails[newest].starts
 
-        def claim(member: Member) -> bool:
-            after = valid[member]
-            return after is not None and self._claim(member, tails[member], epoch, after, chain)
+        def claim(member: Member) -> Life | None:
+            tail, folder = tails[member], member.log.folder
+            valid = valid_until(tail.starts, tail.sequence, chain)
+            if valid is None and member in counting:
+                valid = _last_common(member.log, tail, newest.log, tails[newest])
+            life = Life(folder or "", tail.position, valid or 0)
+            return life if self._claim(member, tail.position, epoch, life.valid, chain) else None
 
-        claimed = self._on_all(list(tails), claim, patience_s)
-        mine = {member: valid[member] or 0 for member, done in claimed.items() if done}
-        if len(mine) < READ_QUORUM:
+        lives = self._on_all(list(tails), claim, patience_s)
+        mine: dict[Member, Life] = {member: life for member, life in lives.items() if life is not None}
+        if len(mine) < WRITE_QUORUM or len(mine.keys() & counting) < READ_QUORUM:
             return False
-        last = max(mine.values())
-        self.epoch, self.sequence, self.inherited = epoch, last, last
-        self._claimed, self._empty, self.has_lost_node = set(mine), empty, False
-        self.starts = (*chain[: _before(chain, last)], Start(epoch, self.writer, last))
-        for member in self.members:
-            member.drop(member.problem)
-            member.wanted = last
-            if member in mine:
-                member.position, member.sequence, member.is_in = tails[member].position + 1, mine[member], True
+        last = max(life.valid for life in mine.values())
+        with self._changed:
+            self.epoch, self.sequence, self.inherited = epoch, last, last
+            self._lives, self.wants_epoch, self._begun_s = mine, False, time.monotonic()
+            self.starts = (*chain[: _before(chain, last)], Start(epoch, self.writer, last))
+            for member in self.members:
+                member.drop(member.problem)
+                member.wanted = last
+                if member in mine:
+                    member.position, member.sequence, member.is_in = mine[member].position + 1, mine[member].valid, True
+                    member.filled_from = last
         self.log_bytes = max(tail.size_bytes for tail in tails.values())
         self.newest = self._last_complete(last)
         return True
 
     def _tail(self, member: Member) -> Tail:
+        """How the log of a node ends; the log of an empty one is begun."""
         tail = member.log.tail()
-        member.is_ready = tail.is_ready
         if tail.is_blank:
-            member.drop("it is empty")
+            member.log.begin(self._about)
             if self.is_new:
-                member.log.begin(self._about)
                 member.log.note_ready()  # there is nothing that it could lack
-                member.is_ready = True
+            tail = member.log.tail()
+        member.is_ready = tail.is_ready
         return tail
 
     @property
     def _owner(self) -> tuple[int, str]:
         return self.epoch, self.writer
 
-    def _claim(self, member: Member, tail: Tail, epoch: int, after: int, chain: tuple[Start, ...]) -> bool:
+    def _claim(self, member: Member, position: int, epoch: int, after: int, chain: tuple[Start, ...]) -> bool:
+        """Claim the position that follows one, on a node that has everything up to a batch."""
         entry = Claim(epoch, self.writer, after, chain[: _before(chain, after)])
-        return member.log.append(tail.position + 1, pack(entry))
+        return member.log.append(position + 1, pack(entry))
 
     def _last_complete(self, last: int) -> Batch | None:
         """The last batch of the log that is complete; None if there is none.  Raises QuorumError."""
@@ -208,16 +233,13 @@ class Quorum:
         Their ``epoch``, ``writer``, ``sequence`` and ``starts`` are set here.  Raises QuorumError, EpochOverError; then
         the outcome is unknown, and the next batch needs a new epoch.
         """
-        if len(self._claimed) < WRITE_QUORUM:  # Q3
-            self._start(self.sequence)
-            self._await(lambda: len(self._claimed) >= WRITE_QUORUM, self.sequence, patience_s, _OUTCOME)
         for part in parts:
             self.sequence += 1
             entry = replace(part, epoch=self.epoch, writer=self.writer, sequence=self.sequence, starts=self.starts)
             batch = packed(entry)
             self._keep(batch)
             self._send_at_once(batch)
-            self._await_quorum(self.sequence, patience_s, _OUTCOME)
+            self._await(self.sequence, patience_s, _OUTCOME)
 
     def _send_at_once(self, batch: Packed) -> None:
         """Give the nodes a batch: those on the pool's device with one sync, from here; the others in their threads."""
@@ -254,32 +276,33 @@ class Quorum:
         """Have four nodes with everything.  Raises QuorumError, EpochOverError, before anything is changed."""
         if self.count(self.sequence) < WRITE_QUORUM:
             self._start(self.sequence)
-            self._await_quorum(self.sequence, patience_s, _UNCHANGED)
+            self._await(self.sequence, patience_s, _UNCHANGED)
 
-    def _await_quorum(self, target: int, patience_s: float, outcome: str) -> None:
+    def _await(self, target: int, patience_s: float, outcome: str) -> None:
         """Wait until four nodes have everything up to a batch."""
-        self._await(lambda: self.count(target) >= WRITE_QUORUM, target, patience_s, outcome)
-        self.acknowledged = max(self.acknowledged, target)
-
-    def _await(self, is_done: Callable[[], bool], target: int, patience_s: float, outcome: str) -> None:
-        """Wait for nodes, which are brought up to a batch."""
         until = time.monotonic() + patience_s
         with self._changed:
             while True:
                 fence = max(member.fenced_by for member in self.members)
                 if fence:  # Q14
-                    self.is_established = False
+                    self.end_epoch()
                     raise EpochOverError(f"another writer has begun epoch {fence}")
-                if is_done():
-                    return
-                if not self.is_established:
-                    raise EpochOverError("a storage node has lost everything: it is filled in another epoch")
-                left = until - time.monotonic()
-                if left <= 0:
-                    self.is_established = False
+                if self.count(target) >= WRITE_QUORUM:
+                    break
+                now = time.monotonic()
+                if self.wants_epoch and now - self._begun_s >= _AGAIN_EPOCHS * _AGAIN_S:
+                    self.end_epoch()
+                    raise EpochOverError("storage nodes wait for the next epoch")
+                if now >= until:
+                    self.end_epoch()
                     raise QuorumError(self._lacking(outcome))
-                if not self._changed.wait(min(left, _AGAIN_S)):
+                if not self._changed.wait(min(until - now, _AGAIN_S)):
                     self._start(target)
+            self.acknowledged = max(self.acknowledged, target)
+
+    def end_epoch(self) -> None:
+        """Have the next use begin another epoch."""
+        self.is_established = False
 
     def count(self, sequence: int) -> int:
         """How many nodes have everything up to a batch."""
@@ -292,6 +315,11 @@ class Quorum:
         self._start(self.sequence, at_once=True)
         for member in self.members:
             member.thread.submit(int).result()
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether a node has the claim of a later epoch."""
+        return any(member.fenced_by for member in self.members)
 
     @property
     def is_whole(self) -> bool:
@@ -382,7 +410,7 @@ class Quorum:
                 break
         else:
             return member.drop(f"batch {sequence}, which it lacks, is on no other node that can be reached")
-        if self._claim(member, Tail(member.position), self.epoch, begins - 1, self.starts):
+        if self._claim(member, member.position, self.epoch, begins - 1, self.starts):
             member.position, member.sequence = member.position + 1, begins - 1
             return None
         return member.drop(_CLAIMED)
@@ -411,21 +439,25 @@ class Quorum:
                 member.log.trim(before, kept)
 
     def _join(self, member: Member) -> None:
-        """Claim a node that was not in, and cut what does not belong to this log (Q6)."""
-        tail = self._tail(member)
+        """Claim a node again, or late, that was there when the epoch began (Q14); cut what is not of this log (Q6)."""
+        epoch = self.epoch
+        tail = member.log.tail()
+        member.is_ready = tail.is_ready
         if tail.owner > self._owner:
             return member.drop(_CLAIMED, tail.epoch)
-        valid = _valid(tail, self.starts) or 0
-        if tail.is_blank and not self.is_new:
-            if member not in self._empty:
-                self.is_established, self.has_lost_node = False, True  # Q14
-                return None
-            self._empty.discard(member)
-            member.log.begin(self._about)
+        life, is_own = self._lives.get(member), tail.owner == self._owner
+        is_same = life is not None and not tail.is_blank and life.folder == member.log.folder
+        if life is None or not is_same or not (is_own or tail.position == life.position):
+            if tail.is_blank:
+                member.log.begin(self._about)
+            self.wants_epoch = True
+            return member.drop(_WAITS)
+        valid = (valid_until(tail.starts, tail.sequence, self.starts) or 0) if is_own else life.valid
         member.filled_from = self.sequence
-        if self._claim(member, tail, self.epoch, valid, self.starts):
-            self._claimed.add(member)
-            member.position, member.sequence, member.is_in, member.fenced_by = tail.position + 1, valid, True, 0
+        if self._claim(member, tail.position, epoch, valid, self.starts):
+            with self._changed:
+                if self.epoch == epoch:  # else it has hung meanwhile
+                    member.position, member.sequence, member.is_in, member.fenced_by = tail.position + 1, valid, True, 0
         return None
 
     def _batch(self, sequence: int, lacking: Member | None = None) -> Batch | None:
@@ -440,15 +472,26 @@ class Quorum:
 
     # --- all nodes --------------------------------------------------------------------------------------------------
     def _on_all(self, members: Sequence[Member], call: Callable[[Member], Any], patience_s: float) -> dict[Member, Any]:
-        """The results of a call for those nodes that answer in time; a node's own trouble is its problem."""
+        """The results of a call for those nodes that answer in time; a node's own trouble is its problem.
+
+        When four have answered, the others are waited for only a little.
+        """
         futures: dict[Member, Future[Any]] = {member: member.thread.submit(call, member) for member in members}
-        wait(futures.values(), max(patience_s, _ANSWER_S))
+        until, is_enough = time.monotonic() + max(patience_s, _ANSWER_S), False
+        waiting = set(futures.values())
+        while waiting:
+            _, waiting = wait(waiting, max(0.0, until - time.monotonic()), FIRST_COMPLETED)
+            if waiting and time.monotonic() >= until:
+                break
+            if not is_enough and sum(_has_result(future) for future in futures.values()) >= WRITE_QUORUM:
+                is_enough, until = True, min(until, time.monotonic() + _GRACE_S)
         results = {}
         for member, future in futures.items():
-            error = future.exception() if future.done() else TimeoutError("it does not answer")
-            if error is None:
+            if _has_result(future):
                 results[member] = future.result()
             else:
+                is_failed = future.done() and not future.cancelled()
+                error = (future.exception() if is_failed else None) or TimeoutError("it does not answer")
                 member.drop(_problem(error))
         return results
 
@@ -465,9 +508,21 @@ def _problem(error: BaseException) -> str:
     return str(error) if isinstance(error, Error | TimeoutError) else f"{type(error).__name__}: {error}"
 
 
-def _valid(tail: Tail, chain: Sequence[Start]) -> int | None:
-    """Up to which batch a node has what a log has: nothing if it is blank, whatever has been appended since (Q8)."""
-    return 0 if tail.is_blank else valid_until(tail.starts, tail.sequence, chain)
+def _has_result(future: Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _last_common(log: Log, tail: Tail, newest: Log, end: Tail) -> int:
+    """The last batch that a log has in common with another one, from which it has been away for many epochs.
+
+    Entries name the last epochs of their log only.  Logs agree up to where they part.
+    """
+    mine, theirs = log.index(), newest.index()
+    numbers = sorted(number for number in mine.keys() & theirs.keys() if number <= min(tail.sequence, end.sequence))
+    if not numbers:
+        return 0  # what it has is needed no more
+    first = bisect_left(numbers, True, key=lambda number: log.start_of(number) != newest.start_of(number))
+    return numbers[first - 1] if first else numbers[0] - 1
 
 
 def _before(starts: Sequence[Start], last: int) -> int:

@@ -120,8 +120,9 @@ def repair(context: Context, cluster: ClusterRef, progress: Progress | None = No
     copies = copies_of(context).of(row)
     send_as_writer(context, copies)
     _settle(copies.quorum, progress)
-    if copies.quorum.has_lost_node:
-        send_as_writer(context, copies)  # in another epoch, which fills it (Q14)
+    if copies.quorum.wants_epoch:
+        copies.quorum.end_epoch()
+        send_as_writer(context, copies)
         _settle(copies.quorum, progress)
     if any(member.is_in and not member.is_ready for member in copies.quorum.members):
         send_as_writer(context, copies, confirms=True)
