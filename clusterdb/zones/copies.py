@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -279,17 +280,21 @@ class ClusterCopies:
         self.quorum.require(self.patience_s)  # what an epoch has found may be on fewer than four nodes
 
     def _in_epoch(self, work: Callable[[], None]) -> None:
-        """Do work in an epoch of this process, again and again while that ends meanwhile; it may end for ever.
+        """Do work in an epoch of this process.  Raises QuorumError, WriterFencedError."""
+        self._repeated(self.quorum, self._establish, work)
 
-        Raises QuorumError, WriterFencedError.
+    def _repeated(self, quorum: Quorum, establish: Callable[[], None], work: Callable[[], None]) -> None:
+        """Do work in an epoch, for a while again and again if that ends meanwhile.
+
+        Another process of this store ends it, a writer elsewhere, or nodes that have come back.
         """
         until = time.monotonic() + self.patience_s
         for attempt in count(1):
-            if not self.quorum.is_established:
-                self._establish()
+            if not quorum.is_established:
+                establish()
             try:
                 return work()
-            except EpochOverError:  # by another process of this store, or for nodes that have come back
+            except EpochOverError:
                 if attempt >= _EPOCHS_MIN and time.monotonic() > until:
                     raise
         return None
@@ -300,8 +305,12 @@ class ClusterCopies:
             return True  # a commit does so
         try:
             if self.quorum.wants_epoch and not self.quorum.is_fenced:
-                with suppress(Error):  # then the next commit does so
+                try:
                     self._establish()
+                except Error:
+                    return True
+                except ReferenceError:  # the store was closed
+                    return False
             if not self.quorum.is_established or self.quorum.is_whole:
                 return False
             self.quorum.retry()
@@ -406,12 +415,8 @@ class ClusterCopies:
         assert document is not None
         former = Quorum(self._members(checked_zones(document["zones"]), str(document["log"])), self._about)
         try:
-            is_closed = False
-            while not is_closed:
-                former.establish(self.patience_s)
-                with suppress(EpochOverError):  # its writer is at work, or a node was lost: see what the log has now
-                    self._append_closing(former, document["last"])
-                    is_closed = True
+            work = partial(self._append_closing, former, document["last"])
+            self._repeated(former, partial(former.establish, self.patience_s), work)
             with self._context.catalog.transaction():
                 documents.put(self.cluster, FORMER, "", {**document, "is_closed": True})
             self._has_open_former = False

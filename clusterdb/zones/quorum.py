@@ -43,6 +43,7 @@ __all__ = ["READ_QUORUM", "WRITE_QUORUM", "EpochOverError", "Member", "Quorum"]
 WRITE_QUORUM = 4
 READ_QUORUM = 3
 _CLAIMED = "claimed by another writer"
+_FILLS = "it was empty, and has not got everything yet"
 _WAITS = "it was away, or has lost everything, and waits for the next epoch"
 _UNCHANGED = "nothing was changed: bring nodes back, or wait longer"
 _OUTCOME = "the commit is in the store, and reaches them with the next one"
@@ -175,7 +176,10 @@ class Quorum:
             if valid is None and member in counting:
                 valid = _last_common(member.log, tail, newest.log, tails[newest])
             life = Life(folder or "", tail.position, valid or 0)
-            return life if self._claim(member, tail.position, epoch, life.valid, chain) else None
+            if self._claim(member, tail.position, epoch, life.valid, chain):
+                return life
+            member.problem = _CLAIMED
+            return None
 
         lives = self._on_all(list(tails), claim, patience_s)
         mine: dict[Member, Life] = {member: life for member, life in lives.items() if life is not None}
@@ -199,6 +203,7 @@ class Quorum:
     def _tail(self, member: Member) -> Tail:
         """How the log of a node ends; the log of an empty one is begun."""
         tail = member.log.tail()
+        member.problem = "" if tail.is_ready or self.is_new else _FILLS
         if tail.is_blank:
             member.log.begin(self._about)
             if self.is_new:
@@ -499,7 +504,7 @@ class Quorum:
         out = "; ".join(
             f"node {member.number} in zone {member.zone}: {member.problem}"
             for member in self.members
-            if not member.is_in
+            if not member.is_in and member.problem
         )
         return f"fewer than {WRITE_QUORUM} of {len(self.members)} storage nodes can be had: {outcome} ({out})"
 

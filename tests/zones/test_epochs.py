@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from random import Random
+from threading import Event
 
 import pytest
 
@@ -13,6 +14,7 @@ from clusterdb.zones.entry import Batch
 from clusterdb.zones.node import Log
 from clusterdb.zones.quorum import EpochOverError
 from clusterdb.zones.reading import Reading
+from clusterdb.zones.worker import Worker
 from tests.zones.histories import History, Writer
 from tests.zones.simulated import Node
 
@@ -127,6 +129,85 @@ def test_one_claim_ends_an_epoch(nodes: list[Node], older: Writer, newer: Writer
     assert not older.quorum.is_established
     older.quorum.establish(NOW)
     assert older.quorum.sequence == sequence + 1
+
+
+def test_nodes_that_an_older_writer_has_filled_again_wait_for_the_next_epoch(
+    nodes: list[Node], history: History, older: Writer, newer: Writer
+) -> None:
+    """The writer that uses them has not noticed that they were lost, and with them the claims of the newest one."""
+    middle = Writer(nodes, "middle", history)
+    assert middle.step(1, NOW)
+    middle.quorum.settle()
+    take_down(nodes, (2, 6))
+    newer.quorum.establish(NOW)  # on 1, 3, 4, 5
+    for node in nodes[2:4]:
+        node.wipe()
+    take_down(nodes, (1, 2, 5, 6))
+    older.quorum.settle()  # begins their logs again, at least
+    take_down(nodes, (1, 5))
+    middle.quorum.settle()
+    assert not middle.step(1, NOW)
+    take_down(nodes, (2, 3, 4, 6))
+    assert not newer.step(1, NOW)
+    take_down(nodes, ())
+    assert newest(nodes) in ("middle1", "newer1")
+
+
+def test_claims_that_hang_count_for_their_own_epoch(nodes: list[Node], older: Writer) -> None:
+    """A claim is made while its writer, which waits for it no more, has begun another epoch."""
+    assert older.step(1, NOW)
+    member = older.quorum.members[5]
+    member.thread, hung, answer = Worker("node"), Event(), Event()
+    create = nodes[5].create
+
+    def hangs(path: str, data: bytes) -> bool:
+        hung.set()
+        assert answer.wait(10)
+        return create(path, data)
+
+    nodes[5].create = hangs  # type: ignore[method-assign]
+    member.drop("it was out of reach")
+    older.quorum.retry()
+    assert hung.wait(10)
+    nodes[5].is_down = True
+    older.quorum.establish(NOW)
+    answer.set()
+    member.thread.submit(int).result()
+    assert not member.is_in
+    assert member not in older.quorum._lives
+
+
+def test_writers_that_began_when_the_log_was_new_do_not_take_lost_nodes_for_ready(
+    nodes: list[Node], history: History, newer: Writer
+) -> None:
+    idle = Writer(nodes, "idle", history)
+    idle.quorum.is_new = True
+    idle.quorum.establish(NOW)
+    take_down(nodes, (5, 6))
+    assert newer.step(1, NOW)
+    nodes[0].wipe()
+    take_down(nodes, ())
+    idle.quorum.settle()
+    tail = Log(nodes[0].reached(), "c").tail()
+    assert not tail.is_ready
+
+
+def test_nodes_that_were_out_for_many_epochs_help_to_begin_one(
+    nodes: list[Node], history: History, older: Writer, newer: Writer
+) -> None:
+    """Entries name the last epochs of a log only: more have begun since these nodes were reached."""
+    take_down(nodes, (5, 6))
+    for _ in range(40):
+        assert older.step(1, NOW) or older.step(1, NOW)
+        assert newer.step(1, NOW) or newer.step(1, NOW)
+    take_down(nodes, (1, 2))
+    last = Writer(nodes, "last", history)
+    assert last.step(1, NOW)
+    take_down(nodes, ())
+    assert newest(nodes) == "last1"
+    reading = Reading([Log(node.reached(), "c") for node in nodes[3:]])
+    batches = [reading.batch(number) for number in range(reading.start(reading.last), reading.last + 1)]
+    history.require_kept(batches)
 
 
 def _following(writer: Writer) -> Batch:
