@@ -359,6 +359,8 @@ class Quorum:
 
     def _bring(self, member: Member) -> None:
         member.is_busy = False  # from here on, what it has to do is looked at again
+        if not self.is_established:
+            return  # an epoch begins now, or with the next use
         try:
             if member.is_in and time.monotonic() - member.looked_s > _LOOK_S:
                 self._look(member)
