@@ -13,9 +13,10 @@ Invariants
     Q6  A log that ends in epochs which another writer has voided is cut by the claim, and completed from the others.
     Q14 A node that has lost everything has lost claims, too.  Each life of a node is a folder (Q8), which begins before
         the claims of the epochs that use it: a node is in an epoch only with the life that it had when the epoch began,
-        and if nobody else has appended to it since.  So of three nodes that count when an epoch begins, one has the
-        claim that four had, if at most two of these have begun another life.  A node that comes back otherwise waits
-        for the next epoch.  And a single claim of a later epoch ends an epoch, whatever other nodes have.
+        or a former one of this writer, and if nobody else has appended to it since.  So of three nodes that count when
+        an epoch begins, one has the claim that four had, if at most two of these have begun another life.  A node that
+        comes back otherwise waits for the next epoch.  And a single claim of a later epoch ends an epoch, whatever
+        other nodes have.
 """
 
 from __future__ import annotations
@@ -49,14 +50,11 @@ _UNCHANGED = "nothing was changed: bring nodes back, or wait longer"
 _OUTCOME = "the commit is in the store, and reaches them with the next one"
 _AGAIN_S = 0.2
 _ANSWER_S = 2.0
-"""How long nodes have to answer at least, when an epoch begins."""
-_GRACE_S = 0.5
-"""How long the others have when four have answered."""
+"""How long nodes have to answer when an epoch begins: if four have answered at most, else at least."""
 _LOOK_S = 5.0
 """How often a writer looks whether a node still has what it was given."""
 _AGAIN_EPOCHS = 5
 """After how many of these an epoch ends for nodes that wait for the next one, if the others are too few."""
-_ATTEMPTS_MAX = 20
 _KEPT_BYTES = 64 << 20
 """How many bytes of batches are kept for nodes that are behind."""
 
@@ -68,11 +66,13 @@ class EpochOverError(WriterFencedError):
 class Life(NamedTuple):
     """A node as it was when an epoch began.
 
+    :ivar epoch: the epoch
     :ivar folder: of its log
     :ivar position: of the last entry
     :ivar valid: up to which batch it has what the log of the epoch has
     """
 
+    epoch: int
     folder: str
     position: int
     valid: int
@@ -140,6 +140,7 @@ class Quorum:
         self.log_bytes = 0
         """About the bytes that a node has of the log."""
         self._lives: dict[Member, Life] = {}
+        """The nodes of this epoch, and of former ones."""
         self._begun_s = 0.0
         self._changed = threading.Condition()
 
@@ -148,15 +149,11 @@ class Quorum:
         """Begin an epoch (Q3).  Raises QuorumError if four nodes cannot be had in time, of which three count."""
         self.is_established = False
         until = time.monotonic() + patience_s
-        for attempt in range(_ATTEMPTS_MAX):
-            if attempt:
-                time.sleep(_AGAIN_S * (0.5 + secrets.randbelow(100) / 100))
-            if self._attempt(max(0.0, until - time.monotonic())):
-                self.is_established = True
-                return
+        while not self._attempt(max(0.0, until - time.monotonic())):
             if time.monotonic() > until:
-                break
-        raise QuorumError(self._lacking(_UNCHANGED))
+                raise QuorumError(self._lacking(_UNCHANGED))
+            time.sleep(_AGAIN_S * (0.5 + secrets.randbelow(100) / 100))
+        self.is_established = True
 
     def _attempt(self, patience_s: float) -> bool:
         self._kept.clear()
@@ -175,7 +172,7 @@ class Quorum:
             valid = valid_until(tail.starts, tail.sequence, chain)
             if valid is None and member in counting:
                 valid = _last_common(member.log, tail, newest.log, tails[newest])
-            life = Life(folder or "", tail.position, valid or 0)
+            life = Life(epoch, folder or "", tail.position, valid or 0)
             if self._claim(member, tail.position, epoch, life.valid, chain):
                 return life
             member.problem = _CLAIMED
@@ -188,7 +185,8 @@ class Quorum:
         last = max(life.valid for life in mine.values())
         with self._changed:
             self.epoch, self.sequence, self.inherited = epoch, last, last
-            self._lives, self.wants_epoch, self._begun_s = mine, False, time.monotonic()
+            self._lives.update(mine)
+            self.wants_epoch, self._begun_s = False, time.monotonic()
             self.starts = (*chain[: _before(chain, last)], Start(epoch, self.writer, last))
             for member in self.members:
                 member.drop(member.problem)
@@ -452,20 +450,27 @@ class Quorum:
         member.is_ready = tail.is_ready
         if tail.owner > self._owner:
             return member.drop(_CLAIMED, tail.epoch)
-        life, is_own = self._lives.get(member), tail.owner == self._owner
-        is_same = life is not None and not tail.is_blank and life.folder == member.log.folder
-        if life is None or not is_same or not (is_own or tail.position == life.position):
+        valid = self._known(member, tail)
+        if valid is None:
             if tail.is_blank:
                 member.log.begin(self._about)
             self.wants_epoch = True
             return member.drop(_WAITS)
-        valid = (valid_until(tail.starts, tail.sequence, self.starts) or 0) if is_own else life.valid
         member.filled_from = self.sequence
         if self._claim(member, tail.position, epoch, valid, self.starts):
             with self._changed:
                 if self.epoch == epoch:  # else it has hung meanwhile
                     member.position, member.sequence, member.is_in, member.fenced_by = tail.position + 1, valid, True, 0
         return None
+
+    def _known(self, member: Member, tail: Tail) -> int | None:
+        """Up to which batch a node has the log, if it is as it was when this writer used it last; else None (Q14)."""
+        life = self._lives.get(member)
+        if life is None or tail.is_blank or life.folder != member.log.folder:
+            return None
+        if tail.writer == self.writer:
+            return valid_until(tail.starts, tail.sequence, self.starts)
+        return life.valid if tail.position == life.position and life.epoch == self.epoch else None
 
     def _batch(self, sequence: int, lacking: Member | None = None) -> Batch | None:
         """A batch of this log, from a node that has it; None if none can be reached."""
@@ -481,17 +486,20 @@ class Quorum:
     def _on_all(self, members: Sequence[Member], call: Callable[[Member], Any], patience_s: float) -> dict[Member, Any]:
         """The results of a call for those nodes that answer in time; a node's own trouble is its problem.
 
-        When four have answered, the others are waited for only a little.
+        When four have answered, those that have been busy, which may hang, are not waited for.
         """
+        begun_s, idle = time.monotonic(), {member for member in members if member.thread.is_idle}
         futures: dict[Member, Future[Any]] = {member: member.thread.submit(call, member) for member in members}
-        until, is_enough = time.monotonic() + max(patience_s, _ANSWER_S), False
         waiting = set(futures.values())
         while waiting:
-            _, waiting = wait(waiting, max(0.0, until - time.monotonic()), FIRST_COMPLETED)
-            if waiting and time.monotonic() >= until:
+            limit_s = max(patience_s, _ANSWER_S)
+            if sum(_has_result(future) for future in futures.values()) >= WRITE_QUORUM:
+                waiting &= {futures[member] for member in idle}
+                limit_s = _ANSWER_S
+            left_s = begun_s + limit_s - time.monotonic()
+            if left_s <= 0:
                 break
-            if not is_enough and sum(_has_result(future) for future in futures.values()) >= WRITE_QUORUM:
-                is_enough, until = True, min(until, time.monotonic() + _GRACE_S)
+            _, waiting = wait(waiting, left_s, FIRST_COMPLETED)
         results = {}
         for member, future in futures.items():
             if _has_result(future):

@@ -195,7 +195,17 @@ def test_claims_that_hang_count_for_their_own_epoch(nodes: list[Node], older: Wr
     answer.set()
     member.thread.submit(int).result()
     assert not member.is_in
-    assert member not in older.quorum._lives
+
+
+def test_nodes_that_are_slow_when_an_epoch_begins_come_back(nodes: list[Node], older: Writer) -> None:
+    """They were in a former epoch of the same writer, and nobody else has used them since."""
+    nodes[5].is_down = True
+    older.quorum.establish(NOW)
+    nodes[5].is_down = False
+    assert older.step(1, NOW)
+    older.quorum.settle()
+    assert older.quorum.count(older.quorum.sequence) == 6
+    assert not older.quorum.wants_epoch
 
 
 def test_writers_that_began_when_the_log_was_new_do_not_take_lost_nodes_for_ready(
