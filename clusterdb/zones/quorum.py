@@ -11,12 +11,12 @@ Invariants
     Q4  A node gets the batches of a log in the order of their numbers.
     Q5  A batch is committed when four nodes have it; then every later epoch contains it.
     Q6  A log that ends in epochs which another writer has voided is cut by the claim, and completed from the others.
-    Q14 A node that has lost everything has lost claims, too.  Each life of a node is a folder (Q8), which begins before
-        the claims of the epochs that use it: a node is in an epoch only with the life that it had when the epoch began,
-        or a former one of this writer, and if nobody else has appended to it since.  So of three nodes that count when
-        an epoch begins, one has the claim that four had, if at most two of these have begun another life.  A node that
-        comes back otherwise waits for the next epoch.  And a single claim of a later epoch ends an epoch, whatever
-        other nodes have.
+    Q14  A node that has lost everything has lost claims, too.  Each life of a node is a folder (Q8), which begins
+         before the claims of the epochs that use it: a node is in an epoch only with the life that it had when the
+         epoch began, or a former one of this writer, and if nobody else has appended to it since.  So of three nodes
+         that count when an epoch begins, one has the claim that four had, if at most two of these have begun another
+         life.  A node that comes back otherwise waits for the next epoch.  And a single claim of a later epoch ends an
+         epoch, whatever other nodes have.
 """
 
 from __future__ import annotations
