@@ -38,7 +38,7 @@ from clusterdb.zones.directory import node_engine
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.faults import Faults, FaultyEngine
 from clusterdb.zones.node import Log, Tail
-from clusterdb.zones.quorum import WRITE_QUORUM, EpochOverError, Member, Quorum
+from clusterdb.zones.quorum import OUTCOME, UNCHANGED, WRITE_QUORUM, EpochOverError, Member, Quorum
 from clusterdb.zones.worker import Worker
 from vfs.abc import Durability
 from vfs.format.layout import FANOUT_SHIFT, ZERO_CRC, ZERO_SLOT, Version, page_count_of
@@ -187,8 +187,13 @@ def _tend(store_ref: weakref.ref[StoreCopies], is_closed: threading.Event) -> No
     pause_s = _TEND_S
     while not is_closed.wait(pause_s):
         store = store_ref()
-        if store is None or not store.retry():
-            return
+        try:
+            if store is None or not store.retry():
+                return
+        except Exception:
+            if is_closed.is_set():
+                return  # what it has used is closed
+            raise
         del store
         pause_s = min(2 * pause_s, _TEND_S_MAX)
 
@@ -250,10 +255,15 @@ class ClusterCopies:
 
     def committed(self, durability: Durability) -> None:
         """Send what the nodes lack, and wait until four have it.  Raises QuorumError, WriterFencedError."""
-        if durability == Durability.FULL:
-            self.send()
-        else:
+        if durability != Durability.FULL:
             self.has_unsent = True
+            return
+        with self._guard:
+            self.quorum.outcome = OUTCOME
+            try:
+                self.send()
+            finally:
+                self.quorum.outcome = UNCHANGED
 
     def send(self) -> None:
         """Send what the nodes lack, as :meth:`committed` does; the caller is the writer."""
@@ -296,7 +306,7 @@ class ClusterCopies:
                 return work()
             except EpochOverError:
                 if attempt >= _EPOCHS_MIN and time.monotonic() > until:
-                    raise
+                    raise quorum.lacking() from None
         return None
 
     def retry(self) -> bool:
@@ -304,13 +314,13 @@ class ClusterCopies:
         if not self._guard.acquire(blocking=False):
             return True  # a commit does so
         try:
+            if self._context.catalog.volumes.volume_of(self.cluster) is None:
+                return False  # another process has deleted it
             if self.quorum.wants_epoch and not self.quorum.is_fenced:
                 try:
-                    self._establish()
+                    self._establish(0)  # a commit waits for this
                 except Error:
                     return True
-                except ReferenceError:  # the store was closed
-                    return False
             if not self.quorum.is_established or self.quorum.is_whole:
                 return False
             self.quorum.retry()
@@ -374,9 +384,10 @@ class ClusterCopies:
             member.close(max(0.0, until - time.monotonic()))
 
     # --- epochs -----------------------------------------------------------------------------------------------------
-    def _establish(self) -> None:
+    def _establish(self, patience_s: float | None = None) -> None:
+        """Begin an epoch; ``patience_s``: how long to wait for nodes, as a commit does by default."""
         self.quorum.is_new = self._context.catalog.documents.get(self.cluster, _BEGUN) is None
-        self.quorum.establish(self.patience_s)
+        self.quorum.establish(self.patience_s if patience_s is None else patience_s)
         try:
             self._adopt(self.quorum.newest)
         except BaseException:

@@ -26,7 +26,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import replace
@@ -39,22 +39,25 @@ from clusterdb.zones.node import Log, Tail
 from clusterdb.zones.together import sync_together
 from clusterdb.zones.worker import Thread, Worker
 
-__all__ = ["READ_QUORUM", "WRITE_QUORUM", "EpochOverError", "Member", "Quorum"]
+__all__ = ["OUTCOME", "READ_QUORUM", "UNCHANGED", "WRITE_QUORUM", "EpochOverError", "Member", "Quorum"]
 
 WRITE_QUORUM = 4
 READ_QUORUM = 3
 _CLAIMED = "claimed by another writer"
 _FILLS = "it was empty, and has not got everything yet"
 _WAITS = "it was away, or has lost everything, and waits for the next epoch"
-_UNCHANGED = "nothing was changed: bring nodes back, or wait longer"
-_OUTCOME = "the commit is in the store, and reaches them with the next one"
+UNCHANGED = "nothing was changed: bring nodes back, or wait longer"
+OUTCOME = "the commit is in the store, and reaches them with the next one"
 _AGAIN_S = 0.2
 _ANSWER_S = 2.0
 """How long nodes have to answer when an epoch begins: if four have answered at most, else at least."""
 _LOOK_S = 5.0
 """How often a writer looks whether a node still has what it was given."""
-_AGAIN_EPOCHS = 5
-"""After how many of these an epoch ends for nodes that wait for the next one, if the others are too few."""
+_PAUSE_S, _PAUSE_S_MAX = 1.0, 30.0
+"""After how long an epoch ends for nodes that wait for the next one, if the others are too few, or hang: at least, and
+if that was of no use again and again."""
+_PROGRESS_S = 10.0
+"""A node that has not got on for so long hangs."""
 _KEPT_BYTES = 64 << 20
 """How many bytes of batches are kept for nodes that are behind."""
 
@@ -87,6 +90,7 @@ class Member:
     :ivar is_in: whether it has this epoch's claim, and everything up to ``sequence``
     :ivar is_ready: whether it counts for others (Q8)
     :ivar filled_from: the last batch when it joined, if it is not ready
+    :ivar folder: of its log, when it was read last for an epoch
     :ivar problem: why it is not in
     :ivar fenced_by: the newer epoch that has claimed it; 0: none
     """
@@ -94,6 +98,7 @@ class Member:
     def __init__(self, zone: str, number: int, log: Log, thread: Thread | None = None) -> None:
         self.zone, self.number, self.log = zone, number, log
         self.sequence = self.position = self.wanted = self.fenced_by = 0
+        self.folder = ""
         self.is_in = self.is_busy = self.is_ready = False
         self.filled_from = 0
         self.problem = "not reached yet"
@@ -128,6 +133,8 @@ class Quorum:
         self.acknowledged = self.inherited = 0
         """The last batch that four nodes have; the last that was there when the epoch began."""
         self.is_established = False
+        self.outcome = UNCHANGED
+        """What became of what is being committed, for errors."""
         self.wants_epoch = False
         """Whether a node waits for the next epoch (Q14)."""
         self.is_new = False
@@ -141,7 +148,8 @@ class Quorum:
         """About the bytes that a node has of the log."""
         self._lives: dict[Member, Life] = {}
         """The nodes of this epoch, and of former ones."""
-        self._begun_s = 0.0
+        self._begun_s = self._progress_s = 0.0
+        self._pause_s = _PAUSE_S
         self._changed = threading.Condition()
 
     # --- epochs -----------------------------------------------------------------------------------------------------
@@ -151,7 +159,7 @@ class Quorum:
         until = time.monotonic() + patience_s
         while not self._attempt(max(0.0, until - time.monotonic())):
             if time.monotonic() > until:
-                raise QuorumError(self._lacking(_UNCHANGED))
+                raise self.lacking()
             time.sleep(_AGAIN_S * (0.5 + secrets.randbelow(100) / 100))
         self.is_established = True
 
@@ -159,34 +167,42 @@ class Quorum:
         self._kept.clear()
         self._kept_bytes = 0
         self.acknowledged = 0
-        tails: dict[Member, Tail] = self._on_all(self.members, self._tail, patience_s)
-        counting = {member for member, tail in tails.items() if tail.is_ready}
-        if len(tails) < WRITE_QUORUM or len(counting) < READ_QUORUM:
+        tails: dict[Member, Tail] = self._on_all(self.members, self._tail, patience_s, _are_enough)
+        if not _are_enough(tails):
             return False
+        counting = {member for member, tail in tails.items() if tail.is_ready}
         self._tried = epoch = 1 + max(self._tried, *(tail.epoch for tail in tails.values()))
         newest = max(counting, key=lambda member: tails[member].starts[-1:])
         chain = tails[newest].starts
 
+        folders, lives = {member: member.folder for member in tails}, dict[Member, Life]()
+
         def claim(member: Member) -> Life | None:
-            tail, folder = tails[member], member.log.folder
+            tail, folder = tails[member], folders[member]
             valid = valid_until(tail.starts, tail.sequence, chain)
             if valid is None and member in counting:
                 valid = _last_common(member.log, tail, newest.log, tails[newest])
-            life = Life(epoch, folder or "", tail.position, valid or 0)
-            if self._claim(member, tail.position, epoch, life.valid, chain):
+            life = lives[member] = Life(epoch, folder, tail.position, valid or 0)
+            if member.log.folder == folder and self._claim(member, tail.position, epoch, life.valid, chain):
                 return life
             member.problem = _CLAIMED
             return None
 
-        lives = self._on_all(list(tails), claim, patience_s)
-        mine: dict[Member, Life] = {member: life for member, life in lives.items() if life is not None}
-        if len(mine) < WRITE_QUORUM or len(mine.keys() & counting) < READ_QUORUM:
+        def are_enough(claimed: Mapping[Member, Life | None]) -> bool:
+            own = {member for member, life in claimed.items() if life is not None}
+            return len(own) >= WRITE_QUORUM and len(own & counting) >= READ_QUORUM
+
+        claimed: dict[Member, Life | None] = self._on_all(list(tails), claim, patience_s, are_enough)
+        mine = {member: life for member, life in claimed.items() if life is not None}
+        if not are_enough(mine):
             return False
         last = max(life.valid for life in mine.values())
         with self._changed:
             self.epoch, self.sequence, self.inherited = epoch, last, last
-            self._lives.update(mine)
+            self._lives.update(lives)
             self.wants_epoch, self._begun_s = False, time.monotonic()
+            if len(mine) == len(self.members):
+                self._pause_s = _PAUSE_S
             self.starts = (*chain[: _before(chain, last)], Start(epoch, self.writer, last))
             for member in self.members:
                 member.drop(member.problem)
@@ -207,7 +223,7 @@ class Quorum:
             if self.is_new:
                 member.log.note_ready()  # there is nothing that it could lack
             tail = member.log.tail()
-        member.is_ready = tail.is_ready
+        member.is_ready, member.folder = tail.is_ready, member.log.folder or ""
         return tail
 
     @property
@@ -242,7 +258,7 @@ class Quorum:
             batch = packed(entry)
             self._keep(batch)
             self._send_at_once(batch)
-            self._await(self.sequence, patience_s, _OUTCOME)
+            self._await(self.sequence, patience_s)
 
     def _send_at_once(self, batch: Packed) -> None:
         """Give the nodes a batch: those on the pool's device with one sync, from here; the others in their threads."""
@@ -279,11 +295,12 @@ class Quorum:
         """Have four nodes with everything.  Raises QuorumError, EpochOverError, before anything is changed."""
         if self.count(self.sequence) < WRITE_QUORUM:
             self._start(self.sequence)
-            self._await(self.sequence, patience_s, _UNCHANGED)
+            self._await(self.sequence, patience_s)
 
-    def _await(self, target: int, patience_s: float, outcome: str) -> None:
+    def _await(self, target: int, patience_s: float) -> None:
         """Wait until four nodes have everything up to a batch."""
-        until = time.monotonic() + patience_s
+        begun_s = time.monotonic()
+        until = begun_s + patience_s
         with self._changed:
             while True:
                 fence = max(member.fenced_by for member in self.members)
@@ -293,15 +310,22 @@ class Quorum:
                 if self.count(target) >= WRITE_QUORUM:
                     break
                 now = time.monotonic()
-                if self.wants_epoch and now - self._begun_s >= _AGAIN_EPOCHS * _AGAIN_S:
+                if self.wants_epoch and self._is_stuck(begun_s):
                     self.end_epoch()
+                    self._pause_s = min(2 * self._pause_s, _PAUSE_S_MAX)
                     raise EpochOverError("storage nodes wait for the next epoch")
                 if now >= until:
                     self.end_epoch()
-                    raise QuorumError(self._lacking(outcome))
+                    raise self.lacking()
                 if not self._changed.wait(min(until - now, _AGAIN_S)):
                     self._start(target)
             self.acknowledged = max(self.acknowledged, target)
+
+    def _is_stuck(self, begun_s: float) -> bool:
+        """Whether what has been waited for since a time needs other nodes than those of this epoch."""
+        if sum(member.is_in for member in self.members) < WRITE_QUORUM:
+            return time.monotonic() - self._begun_s >= self._pause_s
+        return time.monotonic() - max(begun_s, self._progress_s) >= _PROGRESS_S
 
     def end_epoch(self) -> None:
         """Have the next use begin another epoch."""
@@ -312,12 +336,16 @@ class Quorum:
         return sum(member.is_in and member.sequence >= sequence for member in self.members)
 
     def settle(self) -> None:
-        """Wait until every node that can be reached has everything."""
+        """Wait until every node that can be reached has everything, but for those that hang."""
         for member in self.members:
             member.looked_s = 0.0
         self._start(self.sequence, at_once=True)
         for member in self.members:
-            member.thread.submit(int).result()
+            done, before = member.thread.submit(int), None
+            while not done.done() and before != (member.position, member.sequence):
+                before = member.position, member.sequence
+                with suppress(TimeoutError, CancelledError):
+                    done.result(_PROGRESS_S)
 
     @property
     def is_fenced(self) -> bool:
@@ -391,6 +419,7 @@ class Quorum:
             ready = packed(replace(batch, epoch=self.epoch, writer=self.writer))  # so that it does not pass for older
         if member.log.append_batch(member.position + 1, ready):
             member.position, member.sequence = member.position + 1, sequence
+            self._progress_s = time.monotonic()
             return None
         entry = member.log.read(member.position + 1)  # another writer's claim
         is_fence = entry is not None and (entry.epoch, entry.writer) > self._owner
@@ -470,7 +499,8 @@ class Quorum:
             return None
         if tail.writer == self.writer:
             return valid_until(tail.starts, tail.sequence, self.starts)
-        return life.valid if tail.position == life.position and life.epoch == self.epoch else None
+        is_same = tail.position == life.position and life.epoch == self.epoch
+        return min(life.valid, self.inherited) if is_same else None
 
     def _batch(self, sequence: int, lacking: Member | None = None) -> Batch | None:
         """A batch of this log, from a node that has it; None if none can be reached."""
@@ -483,17 +513,23 @@ class Quorum:
         return None
 
     # --- all nodes --------------------------------------------------------------------------------------------------
-    def _on_all(self, members: Sequence[Member], call: Callable[[Member], Any], patience_s: float) -> dict[Member, Any]:
+    def _on_all(
+        self,
+        members: Sequence[Member],
+        call: Callable[[Member], Any],
+        patience_s: float,
+        are_enough: Callable[[dict[Member, Any]], bool],
+    ) -> dict[Member, Any]:
         """The results of a call for those nodes that answer in time; a node's own trouble is its problem.
 
-        When four have answered, those that have been busy, which may hang, are not waited for.
+        When enough have answered, those that were busy before, which may hang, are not waited for.
         """
         begun_s, idle = time.monotonic(), {member for member in members if member.thread.is_idle}
         futures: dict[Member, Future[Any]] = {member: member.thread.submit(call, member) for member in members}
         waiting = set(futures.values())
         while waiting:
             limit_s = max(patience_s, _ANSWER_S)
-            if sum(_has_result(future) for future in futures.values()) >= WRITE_QUORUM:
+            if are_enough({member: future.result() for member, future in futures.items() if _has_result(future)}):
                 waiting &= {futures[member] for member in idle}
                 limit_s = _ANSWER_S
             left_s = begun_s + limit_s - time.monotonic()
@@ -510,17 +546,25 @@ class Quorum:
                 member.drop(_problem(error))
         return results
 
-    def _lacking(self, outcome: str) -> str:
+    def lacking(self) -> QuorumError:
+        """The error of a use that cannot have four nodes."""
         out = "; ".join(
             f"node {member.number} in zone {member.zone}: {member.problem}"
             for member in self.members
             if not member.is_in and member.problem
         )
-        return f"fewer than {WRITE_QUORUM} of {len(self.members)} storage nodes can be had: {outcome} ({out})"
+        return QuorumError(
+            f"fewer than {WRITE_QUORUM} of {len(self.members)} storage nodes can be had: {self.outcome} ({out})"
+        )
 
 
 def _problem(error: BaseException) -> str:
     return str(error) if isinstance(error, Error | TimeoutError) else f"{type(error).__name__}: {error}"
+
+
+def _are_enough(tails: Mapping[Member, Tail]) -> bool:
+    """Whether an epoch can begin with these nodes (Q3)."""
+    return len(tails) >= WRITE_QUORUM and sum(tail.is_ready for tail in tails.values()) >= READ_QUORUM
 
 
 def _has_result(future: Future[Any]) -> bool:
