@@ -57,7 +57,7 @@ _PAUSE_S, _PAUSE_S_MAX = 1.0, 30.0
 """After how long an epoch ends for nodes that wait for the next one, if the others are too few, or hang: at least, and
 if that was of no use again and again."""
 _PROGRESS_S = 10.0
-"""A node that has not got on for so long hangs."""
+"""A node without progress for as many seconds hangs."""
 _KEPT_BYTES = 64 << 20
 """How many bytes of batches are kept for nodes that are behind."""
 
