@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -412,12 +413,13 @@ class Directory:
 
     def list(self, prefix: str) -> Iterator[Listed]:
         with self.translated("list", prefix):
-            for file in sorted((self.root / prefix).rglob("*")):
+            skipped = len(f"{self.root}".rstrip("/")) + 1
+            for file in sorted(_files_below(f"{self.root / prefix}"), key=lambda file: file.path.split("/")):
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     status = file.stat()
-                    if file.is_file():
+                    if S_ISREG(status.st_mode):
                         changed_at = datetime.fromtimestamp(status.st_mtime, timezone.utc)
-                        yield Listed(file.relative_to(self.root).as_posix(), status.st_size, changed_at)
+                        yield Listed(file.path[skipped:], status.st_size, changed_at)
 
     def settle(self, path: str) -> None:
         folder = (self.root / path).parent
@@ -465,3 +467,13 @@ class Directory:
             if may_miss and isinstance(error, FileNotFoundError):
                 raise
             raise RemoteUnavailableError(f"cannot {verb} '{self.root / path}': {error.strerror}") from None
+
+
+def _files_below(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Whatever is in a folder or below, but for folders; links to folders are not followed."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(entry.path)
+            else:
+                yield entry

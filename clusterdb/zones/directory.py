@@ -81,6 +81,8 @@ class NodeDirectory:
         """What has been read of the files, by path; None: an entry of its own."""
         self._known: dict[str, Files] = {}
         """The files of folders, when they were last listed."""
+        self._former: dict[str, tuple[int, dict[int, int]]] = {}
+        """Of files before the newest one, by path: the size in bytes, and what :meth:`_sizes` returns."""
         self._ends: dict[str, int] = {}
         """The ends that were agreed on, by path."""
         self._deleted: dict[str, set[int]] = {}
@@ -123,8 +125,18 @@ class NodeDirectory:
         """The positions in a file, and their shares of its size: the first one's includes what belongs to none.
 
         Of a damaged file, only the first position is known; but damage in the newest one raises RemoteDamagedError,
-        since the log ends there.
+        since the log ends there.  What files before the newest one have is remembered: only a cut changes it (Q13).
         """
+        path, newest = f"{folder}/{first:012}", self._known.get(folder, [(0, False)])[-1][0]
+        known_bytes, known = self._former.get(path, (-1, {}))
+        if known_bytes == size_bytes and first < newest:
+            return known
+        sizes = self._read_sizes(folder, first, size_bytes)
+        if first < self._known.get(folder, [(0, False)])[-1][0]:
+            self._former[path] = size_bytes, sizes
+        return sizes
+
+    def _read_sizes(self, folder: str, first: int, size_bytes: int) -> dict[int, int]:
         try:
             _, end = self._file_of(folder, first)
             with self._opened(folder, first) as (fd, read):
@@ -149,8 +161,8 @@ class NodeDirectory:
         return sorted((int(name), f"{name}{_END}" in names) for name in names if not name.endswith(_END))
 
     def _names(self, folder: str) -> set[str]:
-        with suppress(FileNotFoundError):
-            return {path.name for path in (self._directory.root / folder).iterdir() if _FILE.fullmatch(path.name)}
+        with suppress(FileNotFoundError), os.scandir(self._directory.root / folder) as entries:
+            return {entry.name for entry in entries if _FILE.fullmatch(entry.name)}
         return set()
 
     def _file_of(self, folder: str, position: int) -> tuple[int, int]:

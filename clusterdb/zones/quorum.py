@@ -58,6 +58,8 @@ _PAUSE_S, _PAUSE_S_MAX = 1.0, 30.0
 if that was of no use again and again."""
 _PROGRESS_S = 10.0
 """A node without progress for as many seconds hangs."""
+_EPOCH_BYTES = 16 << 10
+"""What an epoch leaves in a log for ever: its claim, in a file of its own."""
 _KEPT_BYTES = 64 << 20
 """How many bytes of batches are kept for nodes that are behind."""
 
@@ -210,7 +212,7 @@ class Quorum:
                 if member in mine:
                     member.position, member.sequence, member.is_in = mine[member].position + 1, mine[member].valid, True
                     member.filled_from = last
-        self.log_bytes = max(tail.size_bytes for tail in tails.values())
+        self.log_bytes = max(tail.size_bytes for tail in tails.values()) - _EPOCH_BYTES * epoch
         self.newest = self._last_complete(last)
         return True
 

@@ -9,6 +9,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -379,13 +380,15 @@ def test_file_that_a_listing_has_missed_is_found(tmp_path: Path, monkeypatch: py
     """What is created while a folder is read can be missing in a listing that has a later file."""
     for text in "123":
         assert _handle(tmp_path).create(_path(int(text)), _entry(text))
-    iterdir, incomplete = Path.iterdir, [True]
+    scandir, incomplete = os.scandir, [True]
 
-    def listed(folder: Path) -> list[Path]:
+    @contextmanager
+    def listed(folder: Path) -> Iterator[list[os.DirEntry[str]]]:
         missing = "000000000002" if incomplete and incomplete.pop() else ""
-        return [path for path in iterdir(folder) if path.name != missing]
+        with scandir(folder) as entries:
+            yield [entry for entry in entries if entry.name != missing]
 
-    monkeypatch.setattr(Path, "iterdir", listed)
+    monkeypatch.setattr(os, "scandir", listed)
     assert _handle(tmp_path).get(_path(2)) == _entry("2")
     assert not incomplete
 
