@@ -76,8 +76,7 @@ def busy() -> Hold:
 
 def begin_busy(mark: object) -> None:
     """Mark this thread as busy until :func:`end_busy` with the same mark; the caller defers signal handlers."""
-    marks = _busy.get(get_ident()) or busy_marks()
-    marks.add(mark)
+    busy_marks().add(mark)
 
 
 def end_busy(mark: object) -> None:
