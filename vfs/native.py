@@ -246,7 +246,7 @@ class _Side:
 
     def history_file(self) -> int:
         """The descriptor of the volume's history."""
-        return self.pool.history.file(self.row.volume)
+        return self.pool.history.file(self.row)
 
     # --- the gate ---------------------------------------------------------------------------------------------------
     def gate_pin(self, handle: Handle) -> None:

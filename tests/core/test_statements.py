@@ -109,5 +109,5 @@ def test_clone_that_keeps_its_past_is_dropped_whole(tmp_path: Path, commits: int
         is_marked = any(sql.startswith("UPDATE volumes SET state") for sql in statements)
         assert is_marked == (commits > SHORT_PAST)
         assert store.stats().used_bytes == before
-        assert list((tmp_path / "store" / "history").iterdir()) == []
+    assert list((tmp_path / "store" / "history").iterdir()) == []
     assert_accounted(tmp_path / "store")

@@ -20,13 +20,13 @@ import apsw
 from vfs.storage import device
 
 SECTOR = 512
-Kind = Literal["write", "size", "sync", "delete", "mark", "death", "sweep"]
+Kind = Literal["write", "size", "sync", "delete", "rename", "mark", "death", "sweep"]
 MARKS = ("mark", "death", "sweep")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One call: bytes written at an offset, a new size, a sync, a deletion; or a mark of the scenario's.
+    """One call: bytes written at an offset, a new size, a sync, a deletion, a former name; or a mark of the scenario's.
 
     Marks are of no file: how far the scenario has come, that a process died, that a sweep moved on.
     """
@@ -142,7 +142,12 @@ def _recorded_calls(calls: device.Calls, names: _Names, events: Log, gate: Calla
         if name:
             events.append(Event(name, "write", offset, bytes(length)))
 
-    return replace(calls, pwritev=pwritev, fdatasync=fdatasync, ftruncate=ftruncate, punch=punch)
+    def rename(folder: int, former: str, name: str) -> None:
+        gate()
+        device.Calls().rename(folder, former, name)
+        events.append(Event(f"history/{name}", "rename", 0, f"history/{former}".encode()))
+
+    return replace(calls, pwritev=pwritev, fdatasync=fdatasync, ftruncate=ftruncate, punch=punch, rename=rename)
 
 
 class _CatalogVFS(apsw.VFS):
@@ -221,6 +226,8 @@ class Device:
     def __init__(self) -> None:
         self.synced: dict[str, bytearray] = {}
         self.unsynced: dict[str, list[Event]] = {}
+        self.renamed: tuple[str, str] | None = None
+        """The last file that got another name, which the device may not know yet: its former name, and the name."""
 
     @classmethod
     def of(cls, directory: Path) -> Device:
@@ -234,6 +241,12 @@ class Device:
     def take(self, event: Event) -> None:
         """The next event of the log happens."""
         if event.kind in MARKS:
+            return
+        if event.kind == "rename":
+            former = event.data.decode()
+            self.synced[event.file] = self.synced.pop(former, bytearray())
+            self.unsynced[event.file] = self.unsynced.pop(former, [])
+            self.renamed = former, event.file
             return
         image = self.synced.setdefault(event.file, bytearray())
         waiting = self.unsynced.setdefault(event.file, [])
@@ -276,6 +289,9 @@ class Device:
             if how == "shrunk":
                 del image[len(synced) :]
             files[name] = bytes(image)
+        if self.renamed and how != "all" and rng.random() < 0.5 and self.renamed[1] in files:
+            former, name = self.renamed
+            files[former] = files.pop(name)
         return files
 
 

@@ -179,8 +179,8 @@ def _require_sound(store: clusterdb.Store, when: str, *, leaks: bool = False, da
     problems = [problem for problem in report.problems if not (damage and "no intact version" in problem)]
     if problems or (report.leaked_count and not leaks):
         raise Violation(f"check {when}: {problems[:3]}, {report.leaked_count} leaked")
-    volumes = {str(row.volume) for row in catalog_of(store).volumes.volume_rows()}
-    histories = {path.name for path in Path(store.path, "history").glob("*")}
+    volumes = {row.volume for row in catalog_of(store).volumes.volume_rows()}
+    histories = set(pages_of(store).history.volumes())
     if histories - volumes:
         raise Violation(f"{when}, histories of volumes that are gone: {sorted(histories - volumes)}")
 

@@ -28,7 +28,7 @@ def keep_past(pool: Pool, row: VolumeRow) -> None:
     _require_durable(pool, row, head.version)
     pool.history.erase_after(row.volume, 0)
     shared = pool.volume(row)
-    pool.history.append(row.volume, head._replace(volume=row.volume), shared.written)
+    pool.history.append(row, head._replace(volume=row.volume), shared.written)
     shared.retained = head.version  # H6
     reach("past: word set")
     try:

@@ -69,6 +69,10 @@ def _punch(fd: int, offset: int, length: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def _rename(folder: int, former: str, name: str) -> None:
+    os.rename(former, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
 _SYSTEM_CLOCKS = (time.time_ns, time.clock_gettime_ns)
 
 
@@ -84,6 +88,7 @@ class Calls:
     ftruncate: Callable[[int, int], None] = os.ftruncate
     allocate: Callable[[int, int, int], None] = os.posix_fallocate
     punch: Callable[[int, int, int], None] = _punch
+    rename: Callable[[int, str, str], None] = _rename
     time_ns: Callable[[], int] = time.time_ns
     clock_gettime_ns: Callable[[int], int] = time.clock_gettime_ns
 

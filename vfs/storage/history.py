@@ -16,10 +16,12 @@ Invariants
         be read or restored, except the newest, whose record recovery rewrites; slots that only they reached are free.
         The same holds for a version that was not durable and whose slots did not all reach the device, although those
         of a later version did: recovery wipes its record, also from the head's sectors.
-    H5  A file belongs to a volume of the catalog, whose numbers are never reused, or to one that a catalog transaction
-        is adding.  Files of other volumes (their process died, or the power failed, before they were removed) are
-        removed by recovery and by sweeps, in a catalog transaction of their own.  The number and the file of a volume
-        whose transaction was undone belong to the next volume that is added, which erases what is in the file.
+    H5  The file of a volume is made, with the record of its base, when a version after the base is about to be
+        published, or another base to be named (A3 of absorb.py): the catalog has the volume already, and its number is
+        never reused.  A process keeps a small file of a volume that it has removed as
+        a spare, and renames it for another volume; the records that are left in it name the removed one, so they do
+        not count.  Other files of removed volumes (their process died, or the power failed, before they were removed)
+        are removed by recovery and by sweeps, in a catalog transaction of their own, and so may be a spare.
     H6  The word ``retained`` of the volume table is set before the catalog retains the past, and cleared after the
         catalog stops: a writer never frees slots that the catalog retains.  If a process dies in between, more is kept
         than necessary, until the next process that opens the store reconciles the two
@@ -46,12 +48,25 @@ from vfs.format.layout import (
     unpack_version,
     unpack_written,
 )
+from vfs.registry import VolumeRow
 from vfs.storage.device import CALLS, sync, write_at
 
 __all__ = ["History"]
 
 _READ_AHEAD = 256
 """The records that are read at once."""
+_OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
+_SPARES = 2
+_SPARE_BYTES = 64 << 10
+"""How many spare files a process keeps, and of which size: making a file costs as much as a sync of the device."""
+
+
+def _write(fd: int, version: Version, written: int) -> None:
+    write_at(fd, [pack_history(version, written)], version.version * HISTORY_RECORD_BYTES)
+
+
+def _write_base(fd: int, row: VolumeRow) -> None:
+    _write(fd, row.base._replace(volume=row.volume), 0)
 
 
 class History:
@@ -62,6 +77,8 @@ class History:
         self._is_durable = is_durable
         self._read_only = read_only
         self._files: dict[int, int] = {}
+        self._spares: list[int] = []
+        """The removed volumes whose files are kept for others (H5)."""
         self._folder_fd = -1
         self._guard = threading.Lock()
 
@@ -78,25 +95,51 @@ class History:
                 return None
         return self._folder_fd
 
-    def file(self, volume: int) -> int:
-        """The descriptor of the file of a volume, which is created when it is first needed."""
+    def file(self, row: VolumeRow) -> int:
+        """The descriptor of the file of a volume, which is made, with the record of the base, if it does not exist.
+
+        Raises PoolFullError, OSError.
+        """
         with self._guard:
-            fd = self._files.get(volume)
+            fd = self._open(row.volume)
             if fd is None:
-                fd = self._files[volume] = self._open(volume)
+                fd = self._files[row.volume] = self._make(row)
+            if os.fstat(fd).st_size <= row.base.version * HISTORY_RECORD_BYTES:  # new, or its maker died
+                _write_base(fd, row)
             return fd
 
-    def _open(self, volume: int) -> int:
+    def _existing(self, volume: int) -> int | None:
+        """The descriptor of the file of a volume, or None: nothing is made to be read."""
+        with self._guard:
+            return self._open(volume)
+
+    def _open(self, volume: int) -> int | None:
+        fd = self._files.get(volume)
+        folder = self._folder(create=False) if fd is None and self._directory is not None else None
+        if folder is not None:
+            access = os.O_RDONLY if self._read_only else os.O_RDWR
+            with suppress(FileNotFoundError):
+                fd = self._files[volume] = os.open(str(volume), access | _OPEN_FLAGS, dir_fd=folder)
+        return fd
+
+    def _make(self, row: VolumeRow) -> int:
+        name = str(row.volume)
         if self._directory is None:
-            return os.memfd_create(f"clusterdb-history-{volume}", os.MFD_CLOEXEC)
-        folder = self._folder(create=not self._read_only)
-        access = os.O_RDONLY if self._read_only else os.O_RDWR | os.O_CREAT
-        try:
-            if folder is not None:
-                return os.open(str(volume), access | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
-        except FileNotFoundError:
-            pass
-        return os.memfd_create("clusterdb-no-history", os.MFD_CLOEXEC)
+            return os.memfd_create(f"clusterdb-history-{name}", os.MFD_CLOEXEC)
+        folder = self._folder(create=True)
+        assert folder is not None
+        while self._spares:
+            with suppress(FileNotFoundError):  # a sweep has removed it
+                spare = str(self._spares.pop())
+                fd = os.open(spare, os.O_RDWR | _OPEN_FLAGS, dir_fd=folder)
+                try:
+                    _write_base(fd, row)  # before it has the name: its size does not tell
+                    CALLS.rename(folder, spare, name)
+                except BaseException:
+                    os.close(fd)
+                    raise
+                return fd
+        return os.open(name, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o600, dir_fd=folder)
 
     def open_files(self) -> list[int]:
         """The descriptors of the files that are open."""
@@ -104,19 +147,19 @@ class History:
             return list(self._files.values())
 
     # --- records ----------------------------------------------------------------------------------------------------
-    def append(self, volume: int, version: Version, written: int) -> None:
+    def append(self, row: VolumeRow, version: Version, written: int) -> None:
         """Write the record of a version that is about to be published (H1).
 
         ``written``: the slots that the volume has written, this version included.  Raises PoolFullError, OSError.
         """
-        write_at(self.file(volume), [pack_history(version, written)], version.version * HISTORY_RECORD_BYTES)
+        _write(self.file(row), version, written)
 
-    def _stretches(self, volume: int, first: int, last: int) -> Iterator[tuple[int, int]]:
+    def _stretches(self, fd: int, first: int, last: int) -> Iterator[tuple[int, int]]:
         """The parts of the versions ``first`` to ``last`` that can have records: without the holes of the file.
 
         A damaged number could otherwise lead to as many steps.
         """
-        fd, at = self.file(volume), first * HISTORY_RECORD_BYTES
+        at = first * HISTORY_RECORD_BYTES
         end = min((last + 1) * HISTORY_RECORD_BYTES, os.fstat(fd).st_size)
         while at < end:
             try:
@@ -136,8 +179,10 @@ class History:
 
     def between(self, volume: int, first: int, last: int) -> Iterator[Version]:
         """The existing records of the versions ``first`` to ``last``, ascending."""
-        fd = self.file(volume)
-        for begin, end in self._stretches(volume, first, last):
+        fd = self._existing(volume)
+        if fd is None:
+            return
+        for begin, end in self._stretches(fd, first, last):
             for start in range(begin, end + 1, _READ_AHEAD):
                 count = min(end + 1 - start, _READ_AHEAD)
                 data = os.pread(fd, count * HISTORY_RECORD_BYTES, start * HISTORY_RECORD_BYTES)
@@ -149,11 +194,14 @@ class History:
 
     def written(self, volume: int, first: int, last: int) -> int | None:
         """The slots written by the first of the versions ``first`` to ``last`` whose record states it (H7)."""
-        fd = self.file(volume)
-        for begin, end in self._stretches(volume, first, last):
+        fd = self._existing(volume)
+        if fd is None:
+            return None
+        for begin, end in self._stretches(fd, first, last):
             for version in range(begin, end + 1):
-                written = unpack_written(os.pread(fd, HISTORY_RECORD_BYTES, version * HISTORY_RECORD_BYTES))
-                if written is not None:
+                data = os.pread(fd, HISTORY_RECORD_BYTES, version * HISTORY_RECORD_BYTES)
+                record, written = unpack_version(data[:VERSION_RECORD_BYTES]), unpack_written(data)
+                if written is not None and record is not None and record.volume == volume:
                     return written
         return None
 
@@ -174,16 +222,18 @@ class History:
     # --- forgetting -------------------------------------------------------------------------------------------------
     def erase_after(self, volume: int, version: int) -> None:
         """Erase the records of later versions, on the device too (H1).  Raises OSError."""
-        fd = self.file(volume)
+        fd = self._existing(volume)
         end = (version + 1) * HISTORY_RECORD_BYTES
-        if os.fstat(fd).st_size > end:
+        if fd is not None and os.fstat(fd).st_size > end:
             CALLS.ftruncate(fd, end)
             if self._is_durable:
                 sync(fd)
 
     def erase(self, volume: int, version: int) -> None:
         """Erase one record, on the device too (H1): another power failure must not restore it.  Raises OSError."""
-        fd = self.file(volume)
+        fd = self._existing(volume)
+        if fd is None:
+            return
         write_at(fd, [bytes(HISTORY_RECORD_BYTES)], version * HISTORY_RECORD_BYTES)
         if self._is_durable:
             sync(fd)
@@ -191,35 +241,36 @@ class History:
     def forget_before(self, volume: int, version: int) -> None:
         """Return the space of the records of older versions to the file system."""
         end = version * HISTORY_RECORD_BYTES // 4096 * 4096
-        if end and not self._read_only:
-            CALLS.punch(self.file(volume), 0, end)
+        fd = self._existing(volume)
+        if fd is not None and end and not self._read_only:
+            CALLS.punch(fd, 0, end)
 
     def remove(self, volume: int) -> None:
-        """Remove the file of a removed volume."""
+        """Remove the file of a removed volume, or keep it as a spare (H5)."""
         with self._guard:
-            self._close(volume)
-            self._unlink(str(volume))
+            fd = self._files.pop(volume, None)
+            is_spare = fd is not None and self._is_spare(fd)
+            if fd is not None:
+                os.close(fd)
+            if is_spare:
+                self._spares.append(volume)
+            else:
+                self._unlink(volume)
 
-    def let_go(self, volume: int) -> None:
-        """Close the file of a volume, which this process does not use any more."""
-        with self._guard:
-            self._close(volume)
+    def _is_spare(self, fd: int) -> bool:
+        has_name = self._directory is not None and not self._read_only
+        return has_name and len(self._spares) < _SPARES and os.fstat(fd).st_blocks * 512 <= _SPARE_BYTES
 
-    def _close(self, volume: int) -> None:
-        fd = self._files.pop(volume, None)
-        if fd is not None:
-            os.close(fd)
-
-    def _unlink(self, name: str) -> None:
+    def _unlink(self, volume: int) -> None:
         if self._directory is None or self._read_only:
             return
         folder = self._folder(create=False)
         if folder is not None:
             with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=folder)
+                os.unlink(str(volume), dir_fd=folder)
 
     def volumes(self) -> list[int]:
-        """The volumes that have a file."""
+        """The volumes that have a file, spares of this process aside."""
         if self._directory is None:
             return list(self._files)
         with self._guard:
@@ -227,11 +278,14 @@ class History:
             if folder is None:
                 return []
             with os.scandir(folder) as entries:
-                return [int(entry.name) for entry in entries if entry.name.isdecimal()]
+                volumes = {int(entry.name) for entry in entries if entry.name.isdecimal()}
+            return list(volumes.difference(self._spares))
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and remove the spares."""
         with self._guard:
+            while self._spares:
+                self._unlink(self._spares.pop())
             for fd in self._files.values():
                 os.close(fd)
             self._files = {}

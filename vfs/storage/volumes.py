@@ -147,9 +147,6 @@ def create(
                     require()
                 row = registry.add_volume(row, tables.free_volume_row())
                 base = row.base.version
-                if new.keeps_past:  # H6: before the catalog retains it
-                    pool.history.erase_after(row.volume, 0)  # of a process that died here
-                    pool.history.append(row.volume, row.base._replace(volume=row.volume), 0)
                 with session.pool_locked():
                     tables.set_volume(row.table_index, row.volume, base, base, base, row.retained)
                 if new.source is not None:
@@ -164,7 +161,6 @@ def create(
                 with session.pool_locked():
                     tables.remove_volume(row.table_index, row.volume)
                 slot_map.free([head_slot])
-                pool.history.let_go(row.volume)  # the number may be another volume's by now, and the file too
             raise
     return row
 

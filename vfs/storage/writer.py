@@ -309,7 +309,7 @@ class WriteTransaction:
             volume.refresh_mapping()
             if volume.keeps_past:
                 written = volume.shared.written + len(self._taken)
-                pool.history.append(volume.row.volume, record, written)  # H1: before the head moves
+                pool.history.append(volume.row, record, written)  # H1: before the head moves
                 reach("commit: past recorded")
         except BaseException:
             self._give_up(may_be_recorded=True)

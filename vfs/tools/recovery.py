@@ -104,8 +104,9 @@ def _keep_past(pool: Pool, row: VolumeRow, head: Version, heads: set[int], marks
         written = pool.history.written(row.volume, record.version, record.version) or written
         if record.version <= head.durable or _is_whole(pool, record, head.durable, heads):
             _mark(pool, record, marks)
-            if not pool.read_only and pool.history.find(row.volume, record.version) != record:
-                pool.history.append(row.volume, record, written)  # a head sector had it
+            completes = not pool.read_only and head.version > row.base.version
+            if completes and pool.history.find(row.volume, record.version) != record:
+                pool.history.append(row, record, written)  # a head sector had it
         elif pool.read_only:
             pool.lost.add((row.volume, record.version))
         else:
