@@ -17,7 +17,7 @@ Two paths are short, because most calls take them:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice, pairwise
 from operator import itemgetter
@@ -128,6 +128,7 @@ class Cursor(BaseCursor):
         self._db = state.db
         self._cursor = state.db.cursor()
         self._run = self._cursor.execute
+        self._is_autocommit, self._changes, self._last_id = state.is_autocommit, state.changes, state.last_id
         self._plans = state.plain
         self._rows = self._plan = self._description = None
         self._row_factory = self.lastrowid = None  # read for every row: an instance's attributes are found faster
@@ -184,8 +185,10 @@ class Cursor(BaseCursor):
         self._plan = plan
         self._rows = None
         try:
-            if plan.may_begin and not self._db.in_transaction:
-                self._state.begin_before(plan)
+            if plan.may_begin:
+                call: Callable[[], int] = self._is_autocommit  # called faster by a local name than as an attribute
+                if call():
+                    self._state.begin_before(plan)
             if type(parameters) is not tuple:
                 parameters = self._bound(plan, parameters)
             elif plan.count == 1 and parameters:
@@ -196,13 +199,16 @@ class Cursor(BaseCursor):
                     if type(value) not in PLAIN:
                         parameters = self._bound(plan, parameters)
                         break
-            run = self._run  # a method that an attribute holds is called faster by a local name
+            run = self._run
             run(plan.sql, parameters)
-            if plan.is_dml:
-                db = self._db
-                self.rowcount = db.changes()
-                if plan.is_insert:
-                    self.lastrowid = db.last_insert_rowid()
+            if plan.is_insert:
+                call = self._changes
+                self.rowcount = call()
+                call = self._last_id
+                self.lastrowid = call()
+            elif plan.is_dml:
+                call = self._changes
+                self.rowcount = call()
             else:
                 self.rowcount = -1
         except Exception as error:

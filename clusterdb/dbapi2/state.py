@@ -86,15 +86,19 @@ class ConnectionState:
     transaction before a writing statement; None if none does.  ``thread``: the thread that may use the connection;
     equal to all if any may.  ``loops``: the loops over its cursors that look only at the rows.  ``plain``: the plain
     ones of the plans, which cursors run without another look; none if rows are converted or the engine is another.
+    ``is_autocommit``, ``changes``, ``last_id``: methods of the database, bound once.
     """
 
     __slots__ = (
-        *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_engine"),
-        *("detects_names", "is_initialized"),
+        *("autocommit", "begin_sql", "changes", "converts", "db", "detects_declared", "detects_engine"),
+        *("detects_names", "is_autocommit", "is_initialized", "last_id"),
         *("is_plain", "isolation_level", "loops", "opened", "plain", "plans", "schema"),
         *("session", "text_factory", "thread"),
     )
     db: Connection
+    is_autocommit: Callable[[], bool]
+    changes: Callable[[], int]
+    last_id: Callable[[], int]
 
     def __init__(self) -> None:
         self.opened: Opened | None = None
@@ -123,6 +127,8 @@ class ConnectionState:
     def adopt(self, opened: Opened, detect_types: int, *, is_bound_to_thread: bool) -> None:
         """Take over an open database."""
         self.opened, self.db = opened, opened.db
+        self.is_autocommit, self.changes = self.db.get_autocommit, self.db.changes
+        self.last_id = self.db.last_insert_rowid
         self.session, self.schema = _session_for(opened)
         self.plans, self.plain = {}, {} if self.session is None else _NoPlans()
         self.detects_declared = bool(detect_types & PARSE_DECLTYPES)
