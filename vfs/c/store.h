@@ -373,7 +373,7 @@ typedef struct Transaction {
     bool is_over;
 } Transaction;
 
-#define COPIED_PAGES 64
+#define COPIED_PAGES 2048
 #define TEND_SLOTS 1024 /* see vfs/storage/reader.py */
 
 struct Handle {
@@ -406,6 +406,13 @@ void handle_unpin(Handle *handle);
 uint64_t handle_size(const Handle *handle);
 /* Read bytes of the pinned version, or of the transaction; ``*length`` is less than ``amount`` only at the end. */
 bool handle_read(Handle *handle, void *buffer, size_t amount, uint64_t offset, size_t *length, Error *error);
+/* Whether SQLite had better read a page than fetch it: the pages of a scan, one after the other, which a processor reads
+** ahead while it copies, and interior pages of b-trees, which SQLite parses once then and not in every search. */
+static inline bool is_better_read(const Handle *handle, uint32_t page)
+{
+    return page == handle->last_page + 1 || handle->copied[page % COPIED_PAGES] == page;
+}
+
 /* A pointer into the mapped pool for whole pages; NULL if they have to be read. */
 const uint8_t *handle_fetch(Handle *handle, uint64_t offset, size_t amount);
 bool handle_begin_write(Handle *handle, Error *error);

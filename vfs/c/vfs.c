@@ -206,6 +206,7 @@ static int file_fetch(sqlite3_file *base, sqlite3_int64 offset, int amount, void
 {
     File *file = file_of(base);
     *at = NULL;
+    if (is_better_read(file->handle, (uint32_t)(offset >> SLOT_SHIFT))) return SQLITE_OK;
     if (file->level == SQLITE_LOCK_NONE || file->is_elsewhere || !is_passive(file)) return SQLITE_OK;
     *at = (void *)(uintptr_t)handle_fetch(file->handle, (uint64_t)offset, (size_t)amount);
     file->read_count += *at != NULL;

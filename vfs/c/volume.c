@@ -416,24 +416,48 @@ bool handle_read(Handle *handle, void *buffer, size_t amount, uint64_t offset, s
     return true;
 }
 
-/* Better copied: the pages of a scan, one after the other, which a processor reads ahead while it copies, and interior
-** pages of b-trees, which SQLite parses once then and not in every search. */
-const uint8_t *handle_fetch(Handle *handle, uint64_t offset, size_t amount)
+/* The bytes of pages in the mapping; NULL if a page is staged, or a hole, or damaged, or they are not adjacent. */
+static __attribute__((noinline)) const uint8_t *present_pages(Handle *handle, uint32_t page, uint32_t last)
 {
-    Store *store = handle->store;
-    if (store->verify_reads || offset < SLOT_BYTES || store_is_orphan(store)) return NULL;
-    if (amount > handle_size(handle) || offset > handle_size(handle) - amount) return NULL;
     Error error;
-    uint32_t page = (uint32_t)(offset >> SLOT_SHIFT), last = (uint32_t)((offset + amount - 1) >> SLOT_SHIFT), first = 0;
-    if (page == handle->last_page + 1 || handle->copied[page % COPIED_PAGES] == page) return NULL;
+    uint32_t first = 0;
     for (uint32_t at = page; at <= last; at++) {
         uint32_t slot;
         if (handle->is_writing && map_get(&handle->transaction.staged, at)) return NULL;
         if (!slot_of(handle, at, &slot, &error) || !slot) return NULL;
         if (at == page) first = slot;
-        if (slot - first != at - page) return NULL; /* not contiguous */
+        if (slot - first != at - page) return NULL;
     }
-    const uint8_t *data = pool_of(store) + ((uint64_t)first << SLOT_SHIFT) + (offset & (SLOT_BYTES - 1));
+    return pool_of(handle->store) + ((uint64_t)first << SLOT_SHIFT);
+}
+
+/* The same for one page of the pinned version; NULL also if it begins with zeros, since it may be elsewhere then. */
+static inline const uint8_t *pinned_page(const Handle *handle, uint32_t page)
+{
+    Store *store = handle->store;
+    const uint8_t *pool = pool_of(store);
+    uint64_t count = slot_count_of(store), first;
+    uint32_t slot = handle->version.root.slot;
+    for (int shift = (handle->depth - 1) * FANOUT_SHIFT; shift >= 0; shift -= FANOUT_SHIFT) {
+        if (!slot || slot >= count) return NULL;
+        const Entry *node = (const Entry *)(const void *)(pool + ((uint64_t)slot << SLOT_SHIFT));
+        slot = node[(page >> shift) & (FANOUT - 1)].slot;
+    }
+    if (!slot || slot >= count) return NULL;
+    const uint8_t *data = pool + ((uint64_t)slot << SLOT_SHIFT);
+    memcpy(&first, data, sizeof first);
+    return first ? data : NULL;
+}
+
+const uint8_t *handle_fetch(Handle *handle, uint64_t offset, size_t amount)
+{
+    uint32_t page = (uint32_t)(offset >> SLOT_SHIFT), last = (uint32_t)((offset + amount - 1) >> SLOT_SHIFT);
+    uint64_t size = handle_size(handle);
+    if (handle->store->verify_reads || !page || amount > size || offset > size - amount) return NULL;
+    if (store_is_orphan(handle->store)) return NULL;
+    const uint8_t *data = page == last && !handle->is_writing ? pinned_page(handle, page) : NULL;
+    if (!data && !(data = present_pages(handle, page, last))) return NULL;
+    data += offset & (SLOT_BYTES - 1);
     if (*data == INDEX_INTERIOR || *data == TABLE_INTERIOR) {
         handle->copied[page % COPIED_PAGES] = page;
         return NULL;
