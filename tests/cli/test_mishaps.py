@@ -82,7 +82,7 @@ def prints(verb: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("redirection", ["", "<&- 2>&-"])
+@pytest.mark.parametrize("redirection", ["", pytest.param("<&- 2>&-", marks=pytest.mark.slow)])
 def test_every_verb_succeeds(folder: Path, redirection: str) -> None:
     """Every verb accepts its arguments here, with standard input and standard error closed too."""
     given = answers(folder, redirection=redirection)
@@ -101,6 +101,7 @@ def test_output_that_cannot_be_written_is_one_line(folder: Path, redirection: st
             assert errors.endswith(f"{reason}: standard output\n"), (verb, errors)
 
 
+@pytest.mark.slow
 def test_pipe_without_reader_is_silent(folder: Path) -> None:
     """As with ``| head -1``: no message."""
     given = answers(
@@ -110,6 +111,7 @@ def test_pipe_without_reader_is_silent(folder: Path) -> None:
     assert codes(given) == {0, 1}
 
 
+@pytest.mark.slow
 def test_locale_c_has_no_effect(folder: Path) -> None:
     """Names and data are UTF-8, also where Python would use ASCII."""
     given = answers(folder, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
@@ -157,6 +159,7 @@ def without_privileges() -> None:
             os._exit(77)
 
 
+@pytest.mark.slow
 def test_target_without_permission_is_one_line(folder: Path) -> None:
     """Files that verbs write, in a directory that cannot be written to."""
     (folder / "closed").mkdir(mode=0o555)

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 import clusterdb
 from clusterdb.errors import InvalidArgumentError
-from clusterdb.server import Running, guard, mock_aws, running, session
+from clusterdb.server import Running, background, guard, mock_aws, running, session
 from clusterdb.server.app import BODY_BYTES_MAX
 from clusterdb.server.rds import clusters
 
@@ -196,7 +196,10 @@ def test_hosts_beyond_loopback_need_credentials_and_ports_can_be_taken(
 
 
 # --- shutdown ---------------------------------------------------------------------------------------------------------
-def test_open_connections_and_streams_do_not_hold_the_server(memory_store: clusterdb.Store) -> None:
+def test_open_connections_and_streams_do_not_hold_the_server(
+    memory_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "_ANSWER_S", 1)
     with running(memory_store) as server:
         idle = socket.create_connection((server.host, server.port))
         half = socket.create_connection((server.host, server.port))

@@ -566,7 +566,10 @@ def test_snapshots_and_dumps_become_clusters_with_copies(
         }
 
 
-def test_protected_clusters_without_enough_nodes_are_not_left_behind(store: clusterdb.Store, tmp_path: Path) -> None:
+def test_protected_clusters_without_enough_nodes_are_not_left_behind(
+    store: clusterdb.Store, tmp_path: Path, impatient: Callable[[], None]
+) -> None:
+    impatient()
     (tmp_path / "file").touch()
     places = {zone: tmp_path / "file" / zone for zone in "abc"}
     with pytest.raises(clusterdb.QuorumError, match="nothing was changed"):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -317,6 +318,22 @@ def test_entries_of_many_writers_are_listed_with_few_listings(tmp_path: Path, mo
     for position in range(1, 121):
         assert node.get(_path(position)) == _entry(str(position))
     assert len(listings) < 10
+
+
+def test_listings_open_no_file_before_the_newest_one_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for position in range(1, 41):
+        assert _handle(tmp_path).create(_path(position), _entry(str(position)))
+    node, opened = NodeDirectory(Directory(tmp_path)), list[str]()
+    before = [(entry.path, entry.size_bytes) for entry in node.list(_FOLDER)]
+    open_file = os.open
+
+    def opens(path: Any, *arguments: Any) -> int:
+        opened.append(Path(path).name)
+        return open_file(path, *arguments)
+
+    monkeypatch.setattr(os, "open", opens)
+    assert [(entry.path, entry.size_bytes) for entry in node.list(_FOLDER)] == before
+    assert set(opened) <= {f"{40:012}"}
 
 
 def test_directories_on_other_devices_are_not_synced_with_the_pool(tmp_path: Path) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from random import Random
 from threading import Event
+from typing import Any
 from unittest import mock
 
 import pytest
 
 from clusterdb.errors import QuorumError, RemoteUnavailableError
-from clusterdb.zones import quorum
+from clusterdb.zones import copies, quorum
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.node import Log
 from clusterdb.zones.quorum import EpochOverError
@@ -197,6 +199,46 @@ def test_nodes_that_are_slow_when_an_epoch_begins_come_back(nodes: list[Node], o
     assert not older.quorum.wants_epoch
 
 
+@contextmanager
+def _hanging(node: Node) -> Iterator[Event]:
+    """A node whose requests do not return before the end of the body; the event is set if one was made."""
+    hung, answer = Event(), Event()
+
+    def waits() -> None:
+        hung.set()
+        assert answer.wait(30), "somebody waits for a node that hangs"
+
+    with mock.patch.object(node, "_pass", waits):
+        try:
+            yield hung
+        finally:
+            answer.set()
+
+
+def test_nodes_that_hang_are_not_waited_for(nodes: list[Node], older: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when an epoch begins, nor by a commit, nor when all nodes are to have everything."""
+    monkeypatch.setattr(quorum, "_PROGRESS_S", 0.05)
+    member = older.quorum.members[5]
+    member.thread = Worker("node")
+    with _hanging(nodes[5]) as hung:
+        older.quorum.establish(20)
+        assert hung.is_set()
+        assert older.step(1, 20)
+        older.quorum.settle()
+        assert older.quorum.count(older.quorum.sequence) == 5
+        assert not member.thread.is_idle
+    older.quorum.settle()
+    assert older.quorum.count(older.quorum.sequence) == 6
+
+
+def test_epochs_are_not_counted_as_log(older: Writer) -> None:
+    """Their claims are never deleted: a base in the log would not make it shorter."""
+    before = older.quorum.log_bytes
+    for _ in range(30):
+        older.quorum.establish(NOW)
+    assert older.quorum.log_bytes <= before
+
+
 def test_writers_that_began_when_the_log_was_new_do_not_take_lost_nodes_for_ready(
     nodes: list[Node], history: History, newer: Writer
 ) -> None:
@@ -228,6 +270,25 @@ def test_nodes_that_were_out_for_many_epochs_help_to_begin_one(
     reading = Reading([Log(node.reached(), "c") for node in nodes[3:]])
     batches = [reading.batch(number) for number in range(reading.start(reading.last), reading.last + 1)]
     history.require_kept(batches)
+
+
+def test_nodes_are_tended_quietly_until_the_store_is_closed() -> None:
+    """What a closed store has closed is no news; what fails before is."""
+
+    class Store:
+        def __init__(self, closes: bool) -> None:
+            self.closes, self.is_closed = closes, Event()
+
+        def retry(self) -> bool:
+            if self.closes:
+                self.is_closed.set()
+            raise ValueError("it is closed")
+
+    with mock.patch.object(copies, "_TEND_S", 0):
+        for closes in (True, False):
+            store: Any = Store(closes)
+            with nullcontext() if closes else pytest.raises(ValueError, match="closed"):
+                copies._tend(weakref.ref(store), store.is_closed)
 
 
 def _following(writer: Writer) -> Batch:
