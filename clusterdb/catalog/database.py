@@ -62,6 +62,10 @@ Key = tuple[str, int | str]
 """What a remembered row is of: a kind, and a number or a name."""
 
 
+def _not_connected(*_: object) -> object:
+    raise AssertionError("BUG: the catalog is not connected")
+
+
 class Database:
     """The connection to ``catalog.db``, and transactions on it."""
 
@@ -82,6 +86,8 @@ class Database:
         self._synchronous = "NORMAL" if disposable else "EXTRA"
         self._copy = _copy_of(path) if read_only and path is not None else None
         self._connection: apsw.Connection | None = None
+        self._run: Callable[..., object] = _not_connected
+        """Runs the statements of a transaction, by one cursor: to create another one costs as much as a statement."""
         self.is_uncertain = False
         self._timeout_ms = _BUSY_TIMEOUT_MS
         self._waiting = _Transaction(self, _BUSY_TIMEOUT_MS)
@@ -126,7 +132,7 @@ class Database:
             # Keep the -wal file when the last connection closes: syncing writes into existing blocks is faster.
             wanted = ctypes.c_int(1)
             connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(wanted))
-            self._connection = connection
+            self._connection, self._run = connection, connection.cursor().execute
         return self._connection
 
     def before_fork(self) -> None:
@@ -134,7 +140,7 @@ class Database:
         self._guard.acquire()
         if self._path is not None and not self._depth and self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection, self._run = None, _not_connected
 
     def after_fork(self) -> None:
         """Release the lock, in the parent and in the child."""
@@ -252,7 +258,7 @@ class Database:
         if not connection.in_transaction:  # SQLite rolls back by itself on some errors (lang_transaction.html)
             raise Error(f"the store's catalog {self._path} has rolled back the transaction: try again")
         try:
-            connection.execute(sql, values)
+            self._run(sql, values)
         except apsw.ConstraintError:
             raise
         except apsw.Error:
@@ -352,7 +358,7 @@ class Database:
                 db.set_busy_timeout(timeout_ms)
                 self._timeout_ms = timeout_ms
             try:
-                db.execute("BEGIN IMMEDIATE")
+                self._run("BEGIN IMMEDIATE")
             except apsw.Error:
                 with self._translated():
                     raise
@@ -399,7 +405,7 @@ class Database:
             words.catalog_begun = number  # G2
             reach("catalog: number moved")
         try:
-            self._db.execute("COMMIT")
+            self._run("COMMIT")
         except BaseException:
             self._rows.clear()
             self._seal()
@@ -457,7 +463,7 @@ class Database:
         with self._guard, self._translated():
             if self._connection is not None:
                 self._connection.close()
-                self._connection = None
+                self._connection, self._run = None, _not_connected
             if self._copy is not None:
                 self._copy.cleanup()
 

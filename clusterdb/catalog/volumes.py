@@ -71,7 +71,7 @@ class Volumes:
             (table_index, row.head_slot, row.state.value, row.parent, packed(row.base), row.retained),
         )
         volume = database.last_id()
-        base = row.base._replace(volume=volume)
+        base = Version(volume, *row.base[1:])
         row = VolumeRow(volume, table_index, row.head_slot, row.state, row.parent, base, row.retained)
         database.remember(("volume", volume), row)
         database.remember(("bare", volume), row)

@@ -22,6 +22,7 @@ import clusterdb
 from clusterdb.access import translate
 from clusterdb.cluster import ClusterVerbs
 from clusterdb.store import Synchronous
+from tests.support.statements import through
 from vfs import errors as storage
 from vfs.storage import device
 
@@ -412,12 +413,10 @@ def test_error_of_the_catalog_raises_a_public_error(family: Path, files: Path, v
     for at in range(1, FAULTS_MAX):
         with copied(family) as store:
             catalog = FailingCatalog(store.context.catalog.database._db, at)
-            store.context.catalog.database._connection = catalog  # type: ignore[assignment]
-            try:
-                VERBS[verb](store, files)
-            except clusterdb.Error as error:
-                assert str(error) not in ("", "not an error")
-            finally:
-                store.context.catalog.database._connection = catalog._connection
+            with through(store, catalog):
+                try:
+                    VERBS[verb](store, files)
+                except clusterdb.Error as error:
+                    assert str(error) not in ("", "not an error")
         if catalog.count < at:
             return

@@ -46,6 +46,7 @@ def test_counted_match_ends_where_the_match_of_re_ends(pattern: tuple[str, int])
             assert steps(pattern[0], text, pattern[1])[1] == (None if match is None else match.end()), text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern[0][:30].replace("::", ":"))
 def test_steps_of_a_match_grow_no_faster_than_the_text(pattern: tuple[str, int]) -> None:
     power, text = growth(*pattern)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import apsw
 
 import clusterdb
 from tests.support.inside import catalog_of
 
-__all__ = ["counted"]
+__all__ = ["counted", "through"]
 
 
 @contextmanager
@@ -28,3 +29,15 @@ def counted(store: clusterdb.Store) -> Iterator[list[str]]:
         yield statements
     finally:
         connection.exec_trace = None
+
+
+@contextmanager
+def through(store: clusterdb.Store, connection: Any) -> Iterator[None]:
+    """Run all statements of a store on its catalog by another object than its connection, in the body."""
+    database = catalog_of(store).database
+    former = database._connection, database._run
+    database._connection, database._run = connection, connection.execute
+    try:
+        yield
+    finally:
+        database._connection, database._run = former

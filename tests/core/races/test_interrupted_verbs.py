@@ -26,6 +26,7 @@ from tests.support.mishaps import (
     rewrite,
 )
 from tests.support.points import COMMIT_POINTS
+from tests.support.statements import through
 from tests.support.stores import assert_clean, rows
 from vfs.storage import device
 
@@ -163,15 +164,11 @@ class InterruptedDatabase:
         return cursor
 
 
-def test_interrupt_while_waiting_for_the_catalog_leaves_the_store_usable(
-    open_store: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupt_while_waiting_for_the_catalog_leaves_the_store_usable(open_store: Opener) -> None:
     """Ctrl-C in the moment a change begins leaves the store usable for this process and for all others."""
     store, other = open_store(), open_store()
-    with monkeypatch.context() as patched:
-        patched.setattr(catalog_of(store).database, "_connection", InterruptedDatabase(catalog_of(store).database._db))
-        with pytest.raises(KeyboardInterrupt):
-            store.create_cluster("first", backup_retention_days=0)
+    with through(store, InterruptedDatabase(catalog_of(store).database._db)), pytest.raises(KeyboardInterrupt):
+        store.create_cluster("first", backup_retention_days=0)
     catalog_of(other).database._db.set_busy_timeout(0)
     other.create_cluster("second", backup_retention_days=0)
     store.create_cluster("third", backup_retention_days=0)

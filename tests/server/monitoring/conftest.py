@@ -44,7 +44,10 @@ def prod(served: Running) -> clusterdb.Cluster:
     return prod
 
 
-@pytest.fixture(params=PROTOCOLS, ids=["default", "cbor", "json", "query"])
+@pytest.fixture(
+    params=[pytest.param(protocol, marks=pytest.mark.slow if protocol else ()) for protocol in PROTOCOLS],
+    ids=["default", "cbor", "json", "query"],
+)
 def client_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Running], Any]:
     """Makes boto3's client, as it comes, or with its protocol forced by the model."""
     if request.param is not None:
