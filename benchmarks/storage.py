@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import os
 import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import clusterdb
 from databases import plain, rows_of, size_text, source_of
 from goals import Goal, judged
 from timing import Results, Samples, medians, ratio, samples, seconds
+from vfs.format.layout import SECTOR_BYTES, SLOT_BYTES
 
 __all__ = ["SCAN", "openers", "opening", "speed"]
 
@@ -153,7 +156,38 @@ def speed(folder: Path, quick: bool) -> Results:
                 if what == "cold full scan":
                     taken = samples(3 if quick else 9, _processes(folder, store, megabytes), rotates=True)
                     results.append(_row(f"cold full scan, fresh process{suffix}", taken, (BETTER,)))
-    return results
+    return [*results, _commits_alone(folder, 50 if quick else 500)]
+
+
+def _commits_alone(folder: Path, count: int) -> dict[str, object]:
+    """What a one-row commit writes and syncs at FULL, without a database: what the device leaves of the difference."""
+    page = os.urandom(SLOT_BYTES)
+    with ExitStack() as stack:
+        files = [stack.enter_context((folder / name).open("w+b", buffering=0)) for name in ("log", "slots")]
+        for file in files:
+            file.write(os.urandom(16 << 20))
+            os.fsync(file.fileno())
+        log, slots = (file.fileno() for file in files)
+        places = itertools.cycle(range(1000))
+
+        def frame() -> None:
+            at = next(places) * (24 + SLOT_BYTES)
+            os.pwrite(log, page[:24], at)
+            os.pwrite(log, page, at + 24)
+            os.fdatasync(log)
+
+        def slot() -> None:  # the page, two nodes of its table, and the version record
+            number = next(places)
+            os.pwrite(slots, page, (4 << 20) + number * SLOT_BYTES)
+            os.pwritev(slots, [page, page], (8 << 20) + 2 * number * SLOT_BYTES)
+            os.pwrite(slots, page[:SECTOR_BYTES], number % 2 * SECTOR_BYTES)
+            os.fdatasync(slots)
+
+        actions = {"plain WAL": functools.partial(seconds, frame), "clone": functools.partial(seconds, slot)}
+        taken = samples(count, actions, rotates=True)
+    times = {f"{name}, ms": value * 1e3 for name, value in medians(taken).items()}
+    what = "one-row commits, FULL: their writes and syncs alone"
+    return {"what": what, **times, "clone / plain WAL": ratio(taken["plain WAL"], taken["clone"])}
 
 
 def _row(what: str, taken: Samples, goals: tuple[Goal, ...]) -> dict[str, object]:
