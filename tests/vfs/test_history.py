@@ -18,8 +18,8 @@ def record(version: int) -> Version:
 
 
 def row(volume: int) -> VolumeRow:
-    """A volume whose base is version 2."""
-    return VolumeRow(volume, 0, 1, VolumeState.LIVE, None, record(2), 3)
+    """A volume whose past begins with its base, version 2."""
+    return VolumeRow(volume, 0, 1, VolumeState.LIVE, None, record(2), 2)
 
 
 @pytest.fixture

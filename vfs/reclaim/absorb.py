@@ -10,9 +10,9 @@ Invariants (in addition to R1-R9 of queue.py)
         the catalog transaction that removes it.
     A2  The volume locks of heir and source are held: the head cannot move, and nobody frees slots of either.  The row
         of the source is read under its lock: while it was free, the source may have absorbed a source of its own.
-    A3  The head of the heir has a record of its own before its base names another version (V1), and its history, if it
-        retains its past, that of its former base.  A version newer than the base is durable before the catalog changes:
-        recovery cannot fall back to the former base any more.
+    A3  The head of the heir has a record of its own before its base names another version (V1), and its history that
+        of its former base, on the device, if that is retained.  A version newer than the base is durable before the
+        catalog changes: recovery cannot fall back to the former base any more.
     A4  The slots of its former base that the heir has superseded are kept (R8) before the catalog removes the source,
         and the removal is durable before any of them is free (R6, R7).
     A5  A handle that has read the former base looks it up again before it writes: the word ``base`` of the volume table
@@ -45,7 +45,8 @@ __all__ = ["absorb"]
 def absorb(queue: ReclaimQueue, session: Session, heir: VolumeRow) -> VolumeRow:
     """Absorb the dead sources that only this volume depends on (the caller holds its volume lock).
 
-    Returns its new row; the caller drains.  Raises CorruptionError, RegistryBusyError, StoreFailedError, OSError.
+    Returns its new row; the caller drains.  Raises CorruptionError, RegistryBusyError, PoolFullError, StoreFailedError,
+    OSError.
     """
     registry = queue.pool.registry
     while heir.parent is not None and heir.state != VolumeState.DROPPED:
@@ -90,8 +91,7 @@ def _absorb(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: Volu
     base = source.base._replace(volume=heir.volume, durable=heir.base.durable, own_count=own_count)
     if head is not None:
         _make_head_durable(pool, heir, head)
-    if heir.retained:
-        pool.history.file(heir)
+    pool.history.secure_base(heir)
     reach("absorb: head recorded")
     queue.keep([slot for slot, _, _ in superseded])
     reach("absorb: slots kept")

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from vfs.abc import FOREVER, Superseded
-from vfs.errors import CorruptionError, RegistryBusyError
+from vfs.errors import CorruptionError, PoolFullError, RegistryBusyError
 from vfs.failpoints import reach
 from vfs.format.shared import DROPPED, FLAGS, HALTED, LIVE, VolumeRecord
 from vfs.holds import Holds
@@ -288,6 +288,10 @@ class Cleanup:
             self.queue.drain(session, absorb(self.queue, session, row))
         except RegistryBusyError:
             self.request(row)
+        except PoolFullError:
+            if self._pool.has_failed:
+                raise
+            self.request(row)  # there is no room for the record of its base (A3)
         except CorruptionError:
             self._pool.slot_map.note_leaks()  # not absorbed: the slots of a damaged page table cannot be determined
 
@@ -309,13 +313,17 @@ class Cleanup:
         """
         registry = self._pool.registry
         volumes: list[VolumeRow] = []
+        heirs: set[int] = set()
         for row in rows:
-            shared = self._pool.volume(row)
+            shared, is_requested = self._pool.volume(row), False
             if shared.id & ~FLAGS == row.volume:
+                is_requested = bool(shared.cleanup)
                 shared.cleanup = 0  # before the catalog is read: later requests stay
             current = registry.volume_row(row.volume)
             if current is not None:
                 volumes.append(current)
+                if is_requested and current.parent is not None and current.state in IN_USE:
+                    heirs.add(current.volume)  # the request may have been to absorb its source
         work = self._collect(session, volumes)
         if work.forget:
             try:
@@ -330,7 +338,7 @@ class Cleanup:
                 raise
             self._finish(session, work)
         sources = [registry.volume_row(row.parent) for row in work.removed if row.parent is not None]
-        return _Left([row for row in sources if row is not None], work.heirs)
+        return _Left([row for row in sources if row is not None], work.heirs | heirs)
 
     def _collect(self, session: Session, volumes: list[VolumeRow]) -> _Work:
         """Find and keep (R8) the slots that will be free once the catalog has removed the released rows of volumes.

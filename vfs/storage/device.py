@@ -41,6 +41,7 @@ __all__ = [
     "is_read_only",
     "open_again",
     "punch_hole",
+    "raise_if_full",
     "sync",
     "wait_until",
     "write_at",
@@ -130,9 +131,14 @@ def write_at(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
         if written != sum(map(len, buffers)):
             _write_rest(fd, b"".join(buffers), offset, written)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise PoolFullError(f"no space left on the device of the page pool: {error.strerror}") from error
+        raise_if_full(error)
         raise
+
+
+def raise_if_full(error: OSError) -> None:
+    """Raise PoolFullError for an error that says that the device is full."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise PoolFullError(f"no space left on the device of the page pool: {error.strerror}") from error
 
 
 def _write_rest(fd: int, data: bytes, offset: int, written: int) -> None:

@@ -18,10 +18,10 @@ Invariants
         of a later version did: recovery wipes its record, also from the head's sectors.
     H5  The file of a volume is made, with the record of its base, when a version after the base is about to be
         published, or another base to be named (A3 of absorb.py): the catalog has the volume already, and its number is
-        never reused.  A process keeps a small file of a volume that it has removed as
-        a spare, and renames it for another volume; the records that are left in it name the removed one, so they do
-        not count.  Other files of removed volumes (their process died, or the power failed, before they were removed)
-        are removed by recovery and by sweeps, in a catalog transaction of their own, and so may be a spare.
+        never reused.  The process that has removed a volume keeps its file, if that is small, as a spare, renames it
+        for another volume, and writes to it then: the records that are left in it name the removed one, so they do not
+        count.  Other files of removed volumes (their process died, or the power failed, before they were removed) are
+        removed by recovery and by sweeps, in a catalog transaction of their own; so may be a spare of another process.
     H6  The word ``retained`` of the volume table is set before the catalog retains the past, and cleared after the
         catalog stops: a writer never frees slots that the catalog retains.  If a process dies in between, more is kept
         than necessary, until the next process that opens the store reconciles the two
@@ -49,7 +49,7 @@ from vfs.format.layout import (
     unpack_written,
 )
 from vfs.registry import VolumeRow
-from vfs.storage.device import CALLS, sync, write_at
+from vfs.storage.device import CALLS, raise_if_full, sync, write_at
 
 __all__ = ["History"]
 
@@ -65,8 +65,9 @@ def _write(fd: int, version: Version, written: int) -> None:
     write_at(fd, [pack_history(version, written)], version.version * HISTORY_RECORD_BYTES)
 
 
-def _write_base(fd: int, row: VolumeRow) -> None:
-    _write(fd, row.base._replace(volume=row.volume), 0)
+def _has_record(fd: int, volume: int, version: int) -> bool:
+    record = unpack_version(os.pread(fd, VERSION_RECORD_BYTES, version * HISTORY_RECORD_BYTES))
+    return record is not None and (record.volume, record.version) == (volume, version)
 
 
 class History:
@@ -77,6 +78,8 @@ class History:
         self._is_durable = is_durable
         self._read_only = read_only
         self._files: dict[int, int] = {}
+        self._begun: set[int] = set()
+        """The volumes whose files have the record of the base, if that is retained."""
         self._spares: list[int] = []
         """The removed volumes whose files are kept for others (H5)."""
         self._folder_fd = -1
@@ -96,17 +99,27 @@ class History:
         return self._folder_fd
 
     def file(self, row: VolumeRow) -> int:
-        """The descriptor of the file of a volume, which is made, with the record of the base, if it does not exist.
+        """The descriptor of the file of a volume, which is made if it does not exist.
 
-        Raises PoolFullError, OSError.
+        The first time, the record of the base is written, if that is retained and does not have one: the file is new,
+        or its maker died, or a power failure took the record.  Raises PoolFullError, OSError.
         """
         with self._guard:
             fd = self._open(row.volume)
             if fd is None:
-                fd = self._files[row.volume] = self._make(row)
-            if os.fstat(fd).st_size <= row.base.version * HISTORY_RECORD_BYTES:  # new, or its maker died
-                _write_base(fd, row)
+                fd = self._files[row.volume] = self._make(row.volume)
+            if row.volume not in self._begun:
+                if 0 < row.retained <= row.base.version and not _has_record(fd, row.volume, row.base.version):
+                    _write(fd, row.base._replace(volume=row.volume), 0)
+                self._begun.add(row.volume)
             return fd
+
+    def secure_base(self, row: VolumeRow) -> None:
+        """Have the record of the base, if that is retained, on the device.  Raises PoolFullError, OSError."""
+        if 0 < row.retained <= row.base.version:
+            fd = self.file(row)
+            if self._is_durable:
+                sync(fd)
 
     def _existing(self, volume: int) -> int | None:
         """The descriptor of the file of a volume, or None: nothing is made to be read."""
@@ -122,24 +135,28 @@ class History:
                 fd = self._files[volume] = os.open(str(volume), access | _OPEN_FLAGS, dir_fd=folder)
         return fd
 
-    def _make(self, row: VolumeRow) -> int:
-        name = str(row.volume)
+    def _make(self, volume: int) -> int:
         if self._directory is None:
-            return os.memfd_create(f"clusterdb-history-{name}", os.MFD_CLOEXEC)
-        folder = self._folder(create=True)
-        assert folder is not None
+            return os.memfd_create(f"clusterdb-history-{volume}", os.MFD_CLOEXEC)
+        try:
+            folder = self._folder(create=True)
+            assert folder is not None
+            self._rename_spare(folder, volume)
+            return os.open(str(volume), os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o600, dir_fd=folder)
+        except OSError as error:
+            raise_if_full(error)
+            raise
+
+    def _rename_spare(self, folder: int, volume: int) -> None:
+        """Give a spare, if there is one, to a volume.  It is not written to before that: it may be another's by now."""
         while self._spares:
-            with suppress(FileNotFoundError):  # a sweep has removed it
-                spare = str(self._spares.pop())
-                fd = os.open(spare, os.O_RDWR | _OPEN_FLAGS, dir_fd=folder)
-                try:
-                    _write_base(fd, row)  # before it has the name: its size does not tell
-                    CALLS.rename(folder, spare, name)
-                except BaseException:
-                    os.close(fd)
-                    raise
-                return fd
-        return os.open(name, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o600, dir_fd=folder)
+            try:
+                CALLS.rename(folder, str(self._spares[-1]), str(volume))
+            except FileNotFoundError:  # a sweep has removed it
+                self._spares.pop()
+            else:
+                self._spares.pop()
+                return
 
     def open_files(self) -> list[int]:
         """The descriptors of the files that are open."""
@@ -245,11 +262,12 @@ class History:
         if fd is not None and end and not self._read_only:
             CALLS.punch(fd, 0, end)
 
-    def remove(self, volume: int) -> None:
-        """Remove the file of a removed volume, or keep it as a spare (H5)."""
+    def remove(self, volume: int, *, may_keep: bool = True) -> None:
+        """Remove the file of a removed volume, or keep it as a spare, if it was this process that removed it (H5)."""
         with self._guard:
             fd = self._files.pop(volume, None)
-            is_spare = fd is not None and self._is_spare(fd)
+            self._begun.discard(volume)
+            is_spare = may_keep and fd is not None and self._is_spare(fd)
             if fd is not None:
                 os.close(fd)
             if is_spare:

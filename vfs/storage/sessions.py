@@ -23,7 +23,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -103,18 +103,18 @@ class SharedTables:
         """The id, with its flags, of every row of the volume table."""
         return self._words[_VOLUME_TABLE + VolumeRecord.word("id") : _SESSION_TABLE : ROW_WORDS].tolist()
 
-    def free_volume_row(self) -> int:
-        """The index of a free row (it stays free while the caller holds the catalog's write lock).
+    def free_volume_row(self, but: Container[int] = ()) -> int:
+        """The index of a free row, and none of ``but`` (it stays free while the caller holds the catalog's write lock).
 
         Raises TooManyVolumesError.
         """
         hint, words = self.header.volume_hint, self._words
-        if hint < VOLUME_ROWS and not words[_ID + hint * ROW_WORDS]:
+        if hint < VOLUME_ROWS and not words[_ID + hint * ROW_WORDS] and hint not in but:
             self.header.volume_hint = hint + 1
             return hint
         for step in range(VOLUME_ROWS):
             index = (hint + step) % VOLUME_ROWS
-            if not words[_ID + index * ROW_WORDS]:
+            if not words[_ID + index * ROW_WORDS] and index not in but:
                 self.header.volume_hint = index + 1
                 return index
         raise TooManyVolumesError(f"the store already has {VOLUME_ROWS} volumes: drop some first")

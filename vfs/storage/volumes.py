@@ -145,15 +145,14 @@ def create(
             with registry.transaction():
                 if new.source is not None:
                     require()
-                row = registry.add_volume(row, tables.free_volume_row())
+                is_building = new.state == VolumeState.BUILDING
+                row = registry.add_volume(row, _take_row(pool, session, holds if is_building else None))
                 base = row.base.version
                 with session.pool_locked():
                     tables.set_volume(row.table_index, row.volume, base, base, base, row.retained)
                 if new.source is not None:
                     registry.pin_base(row, new.source)
                 add(row)
-                if holds is not None and new.state == VolumeState.BUILDING:
-                    holds.add(session.locks.lock(locks.builder(row.table_index)))
         except BaseException:
             if not row.volume:
                 slot_map.free([head_slot])
@@ -163,6 +162,24 @@ def create(
                 slot_map.free([head_slot])
             raise
     return row
+
+
+def _take_row(pool: Pool, session: Session, holds: Holds | None) -> int:
+    """The index of a free row of the volume table; with ``holds``, the lock that marks who builds a volume is added.
+
+    The lock may still be held by the thread that has dropped the row's last volume, and waits for the catalog now: then
+    another row is taken.  Raises TooManyVolumesError.
+    """
+    locked: set[int] = set()
+    while True:
+        index = pool.tables.free_volume_row(locked)
+        if holds is None:
+            return index
+        hold = session.locks.try_lock(locks.builder(index))
+        if hold is not None:
+            holds.add(hold)
+            return index
+        locked.add(index)
 
 
 @contextmanager
@@ -293,7 +310,7 @@ def remove_unowned_histories(pool: Pool) -> None:
         return
     with suppress(RegistryBusyError), pool.registry.reclaiming():  # nobody is adding a volume
         for volume in _unowned_histories(pool):
-            pool.history.remove(volume)
+            pool.history.remove(volume, may_keep=False)
 
 
 def _unowned_histories(pool: Pool) -> set[int]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
 import clusterdb
@@ -12,9 +17,10 @@ from tests.core.races.family import Opener
 from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean
 from vfs import failpoints
+from vfs.format import locks
 from vfs.format.layout import HISTORY_RECORD_BYTES
 from vfs.registry import VolumeRow
-from vfs.storage.history import _SPARE_BYTES
+from vfs.storage import device, history
 from vfs.storage.volumes import remove_unowned_histories
 
 
@@ -125,7 +131,7 @@ def test_history_file_serves_one_deleted_clone_after_the_other(store: clusterdb.
 def test_large_history_file_goes_with_its_volume(store: clusterdb.Store, path: Path) -> None:
     prod = store.create_cluster("prod")
     clone = prod.clone("dev")
-    _commit(clone, _SPARE_BYTES // HISTORY_RECORD_BYTES + 1)
+    _commit(clone, history._SPARE_BYTES // HISTORY_RECORD_BYTES + 1)
     clone.delete()
     assert _files(path) == []
 
@@ -145,16 +151,108 @@ def test_spare_that_a_sweep_has_removed_is_made_again(open_store: Opener, path: 
     assert_clean(other)
 
 
-def test_history_whose_maker_died_has_the_record_of_the_base(store: clusterdb.Store, path: Path) -> None:
-    """It may have died between the file and the record, which an absorbed source would be missed in."""
+@pytest.mark.parametrize("size_bytes", [0, HISTORY_RECORD_BYTES])
+def test_history_without_the_record_of_the_base_gets_it(store: clusterdb.Store, path: Path, size_bytes: int) -> None:
+    """Its maker died, or a power failure has kept the size of a file and not what was written to it."""
     prod = store.create_cluster("prod")
     _commit(prod, 3)
     clone = prod.clone("dev")
     row = catalog_of(store).volumes.volume_of_cluster("dev")
     assert row is not None
-    (path / "history" / str(row.volume)).touch()
+    with open(path / "history" / str(row.volume), "wb") as file:
+        file.truncate(row.base.version * HISTORY_RECORD_BYTES + size_bytes)
     _commit(clone)
     assert pages_of(store).history.find(row.volume, row.base.version) == row.base
+
+
+def test_spares_are_kept_by_who_removes_the_volume_only(open_store: Opener, path: Path) -> None:
+    """And not by another process that sweeps, and has the file open: it may have another name by then."""
+    store, other = open_store(), open_store()
+    prod = store.create_cluster("prod")
+    _commit(prod.clone("dev"), 3)
+    assert len(other.cluster("dev").log()) == 5
+    store.cluster("dev").delete()
+    assert len(_files(path)) == 1
+    remove_unowned_histories(other.context.pages)
+    assert _files(path) == []
+    assert pages_of(other).history._spares == []
+
+
+def test_processes_with_one_spare_in_common_write_to_files_of_their_own(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As parent and child of a fork have: a file may get a name between two steps of the other one."""
+    store, other = open_store(), open_store()
+    prod = store.create_cluster("prod")
+    _commit(prod)
+    _commit(prod.clone("dev"), 3)
+    store.cluster("dev").delete()
+    pages_of(other).history._spares[:] = pages_of(store).history._spares
+    first = prod.clone("first")
+    _commit(prod)
+    second = other.cluster("prod").clone("second")
+    versions: list[int] = []
+    write = history._write
+
+    def write_late(*arguments: Any) -> None:
+        monkeypatch.setattr(history, "_write", write)
+        versions.extend(_commit(first, 8))
+        write(*arguments)
+
+    monkeypatch.setattr(history, "_write", write_late)
+    _commit(second)
+    assert len(versions) == 9
+    assert [moment.version for moment in first.versions(99)] == versions
+    assert_clean(store)
+
+
+def test_absorption_waits_for_room_and_a_delete_does_not(
+    store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record of the base needs a place on the device (A3)."""
+    prod = store.create_cluster("prod")
+    _commit(prod, 3)
+    clone = prod.clone("dev")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", _full())
+        prod.delete()
+        store.reclaim()
+        row = catalog_of(store).volumes.volume_of_cluster("dev")
+        assert row is not None and row.parent is not None
+        with closing(clone.connect()) as connection, pytest.raises(apsw.FullError):
+            connection.execute("INSERT INTO t VALUES (9)")
+    _commit(clone)
+    row = catalog_of(store).volumes.volume_of_cluster("dev")
+    assert row is not None and row.parent is None
+    assert_clean(store)
+
+
+def _full() -> Callable[..., int]:
+    """``os.open`` where there is no room for another file."""
+    open_file = os.open
+
+    def open_if_there(path: Any, flags: int, *arguments: Any, **settings: Any) -> int:
+        if flags & os.O_CREAT and "dir_fd" in settings:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return open_file(path, flags, *arguments, **settings)
+
+    return open_if_there
+
+
+def test_absorption_has_the_record_of_the_base_on_the_device(
+    store: clusterdb.Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prod = store.create_cluster("prod")
+    _commit(prod, 3)
+    prod.clone("dev")
+    synced: list[str] = []
+    monkeypatch.setattr(
+        device.CALLS, "fdatasync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())) or os.fsync(fd)
+    )
+    prod.delete()
+    row = catalog_of(store).volumes.volume_of_cluster("dev")
+    assert row is not None and row.parent is None
+    assert str(path / "history" / str(row.volume)) in synced
 
 
 @pytest.mark.parametrize("commit_count", [0, 1])
@@ -195,3 +293,13 @@ def test_past_is_kept_if_another_process_turns_it_on_while_it_is_given_up(
         connection.execute("CREATE TABLE t (a)")
         connection.execute("INSERT INTO t VALUES (1)")
     assert len(cluster.versions(9)) == 3
+
+
+def test_lent_versions_need_no_lock_of_who_drops_the_last_volume_of_a_row(store: clusterdb.Store) -> None:
+    """That one waits for the catalog, which a new volume is being added to."""
+    prod = store.create_cluster("prod")
+    oldest = _commit(prod, 3)[-1]
+    pages = pages_of(store)
+    with pages.session() as session, session.locks.lock(locks.builder(pages.tables.header.volume_hint)):
+        prod.connect(at=oldest).close()
+    assert_clean(store)
