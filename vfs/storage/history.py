@@ -120,6 +120,7 @@ class History:
             fd = self.file(row)
             if self._is_durable:
                 sync(fd)
+                sync(self._folder_fd)  # which has its name
 
     def _existing(self, volume: int) -> int | None:
         """The descriptor of the file of a volume, or None: nothing is made to be read."""
