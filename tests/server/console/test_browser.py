@@ -7,6 +7,7 @@ Screenshots are written to ``$CLUSTERDB_SCREENSHOTS``, if that is set.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,24 @@ def test_list_follows_changes_and_pauses_while_hidden(chromium: Any, site: tuple
     )
     tab.wait_for(tab.requested, "/events", 2)
     tab.problems.clear()
+    tab.close()
+
+
+def test_list_follows_changes_though_a_script_came_late(chromium: Any, site: tuple[clusterdb.Store, str]) -> None:
+    """htmx waits for its extension: it would not know the attribute that names the stream."""
+
+    def come_late(route: Any) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    store, url = site
+    tab = Tab(chromium, url)
+    tab.page.route("**/hx-sse.js*", come_late)
+    page = tab.open("/")
+    tab.wait_for(tab.requested, "/events", 1)
+    page.wait_for_timeout(1000)
+    store.cluster("prod").clone("other")
+    page.get_by_role("link", name="other", exact=True).wait_for()
     tab.close()
 
 
