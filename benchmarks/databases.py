@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-__all__ = ["Forkdb", "has_forkdb", "plain", "rows_of", "size_text", "source_of"]
+__all__ = ["Forkdb", "has_forkdb", "in_memory", "plain", "rows_of", "size_text", "source_of"]
 
 _ROW_BYTES = 300
 _MMAP_BYTES = 2 << 30  # SQLite reduces it to its limit, slightly below
@@ -52,6 +52,13 @@ def plain(path: Path, *, mapped: bool = False) -> apsw.Connection:
     if mapped:
         connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}").fetchall()
     return connection
+
+
+def in_memory(content: bytes) -> apsw.Connection:
+    """A private database of SQLite, which has no file and no lock: what SQLite, apsw and Python take themselves."""
+    database = apsw.Connection(":memory:")
+    database.deserialize("main", content)
+    return database
 
 
 def has_forkdb() -> bool:

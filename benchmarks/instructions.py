@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import apsw
 
 import clusterdb
-from databases import plain, rows_of, source_of
+from databases import in_memory, plain, rows_of, source_of
 from goals import judged
 from timing import Results
 
@@ -101,8 +101,7 @@ def main(peer: str, folder: Path, count: int) -> None:
         _use(lambda: plain(folder / "wal.db"), count)
         return
     if peer == "SQLite in memory":
-        database = apsw.Connection(":memory:")
-        database.deserialize("main", source_of(folder.parent, _MEGABYTES).read_bytes())
+        database = in_memory(source_of(folder.parent, _MEGABYTES).read_bytes())
         _use(lambda: database, count, connects=False)
         return
     with clusterdb.open(folder / "store") as durable:

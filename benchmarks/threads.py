@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 
 import clusterdb
-from databases import rows_of, source_of
+from databases import in_memory, rows_of, source_of
 from goals import judged
 from storage import SCAN, Work, openers
 from timing import Results, ratio, samples, seconds
@@ -48,16 +48,9 @@ def threads(folder: Path, quick: bool) -> Results:
         rounds = 3 if quick else 7
         return [
             _readers("two readers / one, full scans", peers, scan, rounds),
-            _readers("two readers / one, point reads", {**peers, _MEMORY: lambda: _memory(content)}, points, rounds),
+            _readers("two readers / one, point reads", {**peers, _MEMORY: lambda: in_memory(content)}, points, rounds),
             _beside_busy(peers, 1.0 if quick else 5.0, rounds),
         ]
-
-
-def _memory(content: bytes) -> apsw.Connection:
-    """A private database of SQLite, which has no file and no lock: what threads of this interpreter can reach."""
-    database = apsw.Connection(":memory:")
-    database.deserialize("main", content)
-    return database
 
 
 def _readers(what: str, peers: dict[str, Connect], work: Work, rounds: int) -> dict[str, object]:

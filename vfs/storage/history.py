@@ -65,9 +65,14 @@ def _write(fd: int, version: Version, written: int) -> None:
     write_at(fd, [pack_history(version, written)], version.version * HISTORY_RECORD_BYTES)
 
 
-def _has_record(fd: int, volume: int, version: int) -> bool:
-    record = unpack_version(os.pread(fd, VERSION_RECORD_BYTES, version * HISTORY_RECORD_BYTES))
-    return record is not None and (record.volume, record.version) == (volume, version)
+def _counting(data: bytes, volume: int, version: int) -> Version | None:
+    """The record of a version in its place; None if that has none, or what another volume has left (H5)."""
+    record = unpack_version(data[:VERSION_RECORD_BYTES])
+    return record if record is not None and (record.volume, record.version) == (volume, version) else None
+
+
+def _place(fd: int, version: int) -> bytes:
+    return os.pread(fd, HISTORY_RECORD_BYTES, version * HISTORY_RECORD_BYTES)
 
 
 class History:
@@ -109,7 +114,8 @@ class History:
             if fd is None:
                 fd = self._files[row.volume] = self._make(row.volume)
             if row.volume not in self._begun:
-                if 0 < row.retained <= row.base.version and not _has_record(fd, row.volume, row.base.version):
+                base = row.base.version
+                if 0 < row.retained <= base and _counting(_place(fd, base), row.volume, base) is None:
                     _write(fd, row.base._replace(volume=row.volume), 0)
                 self._begun.add(row.volume)
             return fd
@@ -206,8 +212,8 @@ class History:
                 data = os.pread(fd, count * HISTORY_RECORD_BYTES, start * HISTORY_RECORD_BYTES)
                 for index in range(count):
                     at = index * HISTORY_RECORD_BYTES
-                    record = unpack_version(data[at : at + VERSION_RECORD_BYTES])
-                    if record is not None and (record.volume, record.version) == (volume, start + index):
+                    record = _counting(data[at : at + VERSION_RECORD_BYTES], volume, start + index)
+                    if record is not None:
                         yield record
 
     def written(self, volume: int, first: int, last: int) -> int | None:
@@ -217,9 +223,9 @@ class History:
             return None
         for begin, end in self._stretches(fd, first, last):
             for version in range(begin, end + 1):
-                data = os.pread(fd, HISTORY_RECORD_BYTES, version * HISTORY_RECORD_BYTES)
-                record, written = unpack_version(data[:VERSION_RECORD_BYTES]), unpack_written(data)
-                if written is not None and record is not None and record.volume == volume:
+                data = _place(fd, version)
+                written = unpack_written(data)
+                if written is not None and _counting(data, volume, version) is not None:
                     return written
         return None
 
