@@ -220,6 +220,10 @@ class Cursor(BaseCursor):
         self._plan = plan
         self._rows = None
         self.rowcount = -1
+        if plan.changes_schema:
+            self._state.schema_changes()
+        elif plan.rolls_back:
+            self._state.rolls_back()
         try:
             if plan.may_begin and not self._db.in_transaction:
                 self._state.begin_before(plan)
@@ -241,6 +245,9 @@ class Cursor(BaseCursor):
             self._forget_rows()
             raise ProgrammingError("executemany() can only execute DML statements.")
         rows = iter(parameters)
+        if plan.changes_schema:
+            state.schema_changes()
+        self._end()  # also if there is no row of parameters
         self._plan, self._rows, self._description = plan, iter(()), None
         self.rowcount = 0 if plan.is_dml else -1
         values: Any = ()
@@ -272,6 +279,7 @@ class Cursor(BaseCursor):
         if "\0" in script:
             raise ValueError("embedded null character")
         state.before_script()
+        state.schema_changes()
         if state.session is None and len(script.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
             raise DataError("query string is too large")
         self._plan, self._rows, self._description = None, iter(()), None
@@ -340,6 +348,7 @@ class Cursor(BaseCursor):
         """End the statement, and raise the public error for one of apsw's; one of the caller's code as it is."""
         assert self._busy is not None
         self._end()
+        self._state.failed()
         try:
             if self._busy.has_raised(error):
                 raise error
@@ -452,9 +461,13 @@ class Cursor(BaseCursor):
         return typed_columns(state, self._plan, names) if self._plan is not None and names else ()
 
     def _seen_columns(self, plan: Plan) -> Description:
-        """The names of the columns now: the schema may have changed since the statement was planned."""
+        """The names of the columns that the statement was run with.
+
+        The schema may have changed since it was planned.  A statement without rows is over and does not say with
+        which columns it was run: it is planned again, unless this connection has changed the schema meanwhile.
+        """
         columns = self._columns_now(plan)
-        if columns is None and self._state.opened is not None:
+        if columns is None and self._state.opened is not None and plan.generation == self._state.generation:
             with suppress(DatabaseError):  # the table was dropped, or the store closed: they keep their names
                 columns = self._cut(self._state.replanned(plan).columns)
         return self._cut(plan.columns) if columns is None else columns

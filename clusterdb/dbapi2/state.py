@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import ReferenceType
@@ -86,13 +87,14 @@ class ConnectionState:
     transaction before a writing statement; None if none does.  ``thread``: the thread that may use the connection;
     equal to all if any may.  ``loops``: the loops over its cursors that look only at the rows.  ``plain``: the plain
     ones of the plans, which cursors run without another look; none if rows are converted or the engine is another.
-    ``is_autocommit``, ``changes``, ``last_id``: methods of the database, bound once.
+    ``is_autocommit``, ``changes``, ``last_id``: methods of the database, bound once.  ``generation``: counts the
+    statements of the connection that may have changed its schema.  ``is_schema_new``: the open transaction may have.
     """
 
     __slots__ = (
         *("autocommit", "begin_sql", "changes", "converts", "db", "detects_declared", "detects_engine"),
-        *("detects_names", "is_autocommit", "is_initialized", "last_id"),
-        *("is_plain", "isolation_level", "loops", "opened", "plain", "plans", "schema"),
+        *("detects_names", "generation", "is_autocommit", "is_initialized", "last_id"),
+        *("is_plain", "is_schema_new", "isolation_level", "loops", "opened", "plain", "plans", "schema"),
         *("session", "text_factory", "thread"),
     )
     db: Connection
@@ -114,6 +116,8 @@ class ConnectionState:
         self.loops: set[Loop] = set()
         self.session: EngineSession | None = None
         self.schema: Known | None = None
+        self.generation = 0
+        self.is_schema_new = False
         self.text_factory: Any = str
 
     # --- its life ---------------------------------------------------------------------------------------------------
@@ -206,23 +210,52 @@ class ConnectionState:
         plan = self.plans.get(sql)
         if plan is None:
             with translating():
-                plan = plan_of(self.db, sql)
+                plan = self._plan(sql)
             _keep(self.plans, sql, plan)
+        elif plan.has_columns and plan.generation != self.generation:
+            with suppress(apsw.Error, Error):  # by the schema of now it fails: as sqlite3, when it is run
+                plan = self.replanned(plan)
+                _keep(self.plans, sql, plan)
         if plan.is_plain and not self.converts:
             _keep(self.plain, sql, plan)
         return plan
 
     def forget_plans(self) -> None:
         """Forget all plans: what they know of their statements no longer holds."""
+        self.generation += 1
         self.plans.clear()
         self.plain.clear()
+
+    def schema_changes(self) -> None:
+        """A statement of this connection is about to change its schema: queries are planned again before they run."""
+        self.is_schema_new = True
+        self.generation += 1
+        self.plain.clear()
+
+    def rolls_back(self) -> None:
+        """A transaction, or a part of it, is about to be rolled back, and what it did to the schema with it."""
+        if self.is_schema_new:
+            self.schema_changes()
+
+    def failed(self) -> None:
+        """A statement has failed, and perhaps rolled the transaction back: ``OR ROLLBACK``, a full disk."""
+        if self.is_schema_new and self.opened is not None:
+            with suppress(apsw.ConnectionClosedError):  # the store has closed it
+                if not self.db.in_transaction:
+                    self.schema_changes()
+                    self.is_schema_new = False
 
     def replanned(self, plan: Plan) -> Plan:
         """The plan of the same statement by the schema of now, which may have changed since."""
         with translating():
-            current = plan_of(self.db, plan.sql)
+            current = self._plan(plan.sql)
         current.source = plan.source
         return current
+
+    def _plan(self, sql: str) -> Plan:
+        plan = plan_of(self.db, sql)
+        plan.generation = self.generation
+        return plan
 
     def _planned_by_engine(self, session: EngineSession, sql: str) -> Plan:
         """The plan of a statement in the engine's SQL, kept as long as the schema is the one it was made for."""
@@ -233,8 +266,9 @@ class ConnectionState:
             with translating():
                 self.schema.refresh(self.db, session.flavour)
                 plan = self.schema.plans.get(sql)
-                if plan is None:
+                if plan is None or plan.generation != self.generation:
                     plan = self._translated(session, sql)
+                    plan.generation = self.generation
                     _keep(self.schema.plans, sql, plan)
         except Exception as error:
             self.coded(error, source=sql)
@@ -282,7 +316,10 @@ class ConnectionState:
     def end(self, sql: str) -> None:
         """Run COMMIT or ROLLBACK if a transaction is open.  Raises OperationalError."""
         if self.db.in_transaction:
+            if sql == "ROLLBACK":
+                self.rolls_back()
             self._run(sql)
+            self.is_schema_new = False
 
     def begin(self) -> None:
         """Begin a transaction.  Raises OperationalError."""

@@ -39,6 +39,8 @@ RAW_BITS = 60
 _BLANK = re.compile(r"(?:[ \t\f\n\r]++|--[^\n]*+(?:\n|\Z)|/\*.*?(?:\*/|\Z))*+", re.DOTALL)
 _EMPTY_STATEMENTS = re.compile(rf"(?:{_BLANK.pattern};)*+", re.DOTALL)
 _DML = re.compile(r"(insert|replace|update|delete)", re.IGNORECASE)
+_CHANGES_SCHEMA = re.compile("alter|create|drop|attach|detach", re.IGNORECASE)
+_ROLLS_BACK = re.compile("rollback", re.IGNORECASE)
 _NOT_UNDERSTOOD = re.compile("syntax error|no such function|wrong number of arguments|unrecognized token|misuse of")
 
 
@@ -50,13 +52,13 @@ class Plan:
     each is of.  ``loaders`` make the values of the rows, where the engine's types are others than SQLite's.  ``steps``
     is the translation of a statement of another engine that SQLite runs in several steps.  ``may_begin``: a transaction
     may have to begin before it.  ``is_plain``: it runs as it is: a query, or a statement that writes and returns no
-    rows.
+    rows.  ``changes_schema``: it may change the schema; ``generation``: the connection's when it was planned.
     """
 
     __slots__ = (
         *("sql", "source", "raw_columns", "columns", "declared", "origins", "count", "names", "steps", "loaders"),
         *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "is_named", "begins", "writes"),
-        *("may_begin", "is_plain"),
+        *("may_begin", "is_plain", "changes_schema", "rolls_back", "generation"),
     )
 
     def __new__(cls, *_: object) -> Plan:
@@ -67,7 +69,11 @@ class Plan:
     def __init__(self, sql: str, cursor: apsw.Cursor) -> None:
         self.sql = sql
         self.source: str | None = None
-        verb = _DML.match(sql, _end_of(_BLANK, sql))
+        start = _end_of(_BLANK, sql)
+        verb = _DML.match(sql, start)
+        self.changes_schema = _CHANGES_SCHEMA.match(sql, start) is not None
+        self.rolls_back = _ROLLS_BACK.match(sql, start) is not None
+        self.generation = 0
         self.is_dml = self.writes = self.may_begin = verb is not None
         self.is_insert = verb is not None and verb[1].lower() in ("insert", "replace")
         self.is_readonly = cursor.is_readonly
@@ -116,6 +122,8 @@ def plan_of_translation(db: apsw.Connection, translation: Translation) -> Plan:
         return plan
     plan = plan_of(db, translation.probe or "SELECT 1 WHERE 0")
     plan.steps, plan.columns, plan.raw_columns, plan.declared, plan.origins = translation, (), (), (), ()
+    steps = (*translation.before, translation.sql, *translation.after)
+    plan.changes_schema = any(callable(step) or _CHANGES_SCHEMA.match(step) for step in steps)
     plan.writes = plan.may_begin = translation.writes
     plan.has_columns = plan.is_query = plan.is_readonly = plan.is_plain = False
     return plan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -51,6 +53,43 @@ def test_description_follows_alter_table(connection: dbapi2.Connection, who: str
     if other is not connection:
         other.close()
     assert names(connection.execute("SELECT * FROM t")) == ["id", "b"]
+
+
+def _fail_and_roll_back(connection: Any) -> None:
+    with pytest.raises((sqlite3.IntegrityError, clusterdb.errors.IntegrityError)):
+        connection.execute("INSERT OR ROLLBACK INTO u VALUES (1), (1)")
+
+
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "OR ROLLBACK": _fail_and_roll_back,
+    "execute": lambda connection: connection.execute("ALTER TABLE w ADD COLUMN d"),
+    "comment": lambda connection: connection.execute("/* more */ -- of it\n alter TABLE w ADD COLUMN d"),
+    "executemany": lambda connection: connection.cursor().executemany("ALTER TABLE w ADD COLUMN d", [()]),
+    "executescript": lambda connection: connection.executescript("ALTER TABLE w ADD COLUMN d"),
+    "view": lambda connection: connection.execute("CREATE TEMP VIEW w AS SELECT 1 AS d"),
+    "rollback": lambda connection: connection.rollback(),
+    "rollback by SQL": lambda connection: connection.execute("ROLLBACK"),
+    "rollback to a savepoint": lambda connection: connection.execute("ROLLBACK TO before"),
+}
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "new"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_description_of_no_rows_is_of_when_it_was_executed(store: clusterdb.Store, change: str, is_known: bool) -> None:
+    """As in ``sqlite3``, the connection's later changes of the schema do not show in it."""
+    described = []
+    for module, database in ((sqlite3, ":memory:"), (dbapi2, store.create_cluster("prod"))):
+        with closing(module.connect(database)) as connection:
+            connection.executescript("CREATE TABLE w(a); CREATE TABLE u(x UNIQUE)")
+            cursor = connection.cursor()
+            if is_known:
+                cursor.execute("SELECT * FROM w")
+            for sql in ("BEGIN", "SAVEPOINT before", "ALTER TABLE w ADD COLUMN e"):
+                connection.execute(sql)
+            cursor.execute("SELECT * FROM w")
+            CHANGES[change](connection)
+            described.append(names(cursor))
+    assert described == [["a", "e"], ["a", "e"]]
 
 
 @pytest.mark.parametrize("options", [{"detect_types": dbapi2.PARSE_DECLTYPES}, {}], ids=["converters", "text_factory"])

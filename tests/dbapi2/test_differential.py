@@ -36,7 +36,7 @@ SCHEMA = """
     CREATE TABLE u (x, y, PRIMARY KEY (x)) WITHOUT ROWID;
     CREATE TABLE w (a);
     CREATE TRIGGER g AFTER DELETE ON t WHEN old.id = 3
-    BEGIN INSERT INTO w VALUES (old.id); INSERT INTO w VALUES (2); END;
+    BEGIN INSERT INTO w (a) VALUES (old.id); INSERT INTO w (a) VALUES (2); END;
     INSERT INTO t (a, b, c)
     VALUES (1, 'one', 1.5), (2, 'zwei', NULL), (3, 'trois', 3), (4, 'fünf', -0.0), (x'00ff', '', 9);
 """

@@ -125,13 +125,13 @@ def test_terminal_pages_what_is_too_wide_or_too_long(
     screen.wait_for("prod>", "(1,000 rows, ")
     (tmp_path / "pager").write_text("trap 'echo the pager ends; exit' INT\ncat\nsleep 100\n")
     screen.type(f".pager sh {tmp_path}/pager", "Enter")
-    screen.wait_for("prod>")
+    screen.wait_for("prod>", ".pager sh")
     screen.type(f"select {wide} as a;", "Enter")
     screen.wait_for("╯")
     screen.type("", "C-c")
     screen.wait_for("prod>", "the pager ends", "(1 row, ")
     screen.type(".pager off", "Enter")
-    screen.wait_for("prod>")
+    screen.wait_for("prod>", ".pager off")
     screen.type(
         "with recursive c(x) as (values (1) union all select x + 1 from c) select x from c limit 1000;", "Enter"
     )
