@@ -290,7 +290,7 @@ class PageStore(Pool):
         """Unmap the files now, rather than at the next garbage collection."""
         if self._is_attached:
             self._is_attached = False
-            for view in (self.pool_words, self.pool_longs, self.pool_bytes):
+            for view in (self.pool_words, self.pool_bytes):
                 with suppress(BufferError):  # a view of a page is still in use
                     view.release()
             self._pool_mapping.close()

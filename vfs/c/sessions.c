@@ -20,6 +20,7 @@
 #endif
 
 #define SPARE_SLOTS 32
+#define RUN_PAUSE 64
 #define IDLE_SESSIONS_MAX 8
 uint32_t session_rows_max = SESSION_ROWS;
 double lock_patience_s = 60;
@@ -339,6 +340,29 @@ void session_attach(Session *session, uint32_t volume_index)
 }
 
 /* --- slots -------------------------------------------------------------------------------------------------------- */
+bool session_prepare_run(Session *session, size_t count, bool *is_run, Error *error)
+{
+    Slots *reserved = &session->reserved_run;
+    *is_run = count && count <= reserved->count && reserved->at[count - 1] - reserved->at[0] == count - 1;
+    if (*is_run || !count) return true;
+    if (session->run_pause) {
+        session->run_pause--;
+        return true;
+    }
+    if (!session_lock_wait(session, LOCK_POOL, error)) return false;
+    slots_give_back(session->store, reserved->at, reserved->count);
+    reserved->count = 0;
+    bool done =
+        slots_take_near_run(session->store, session->row, count, SPARE_SLOTS, session->run_near, reserved, error);
+    session_unlock(session, LOCK_POOL);
+    *is_run = reserved->count != 0;
+    if (*is_run)
+        session->run_near = reserved->at[0];
+    else if (done)
+        session->run_pause = RUN_PAUSE;
+    return done;
+}
+
 bool session_take_slots(Session *session, size_t count, bool as_run, Slots *slots, Error *error)
 {
     Slots *reserved = as_run ? &session->reserved_run : &session->reserved;
@@ -371,6 +395,7 @@ bool session_take_slots(Session *session, size_t count, bool as_run, Slots *slot
 void session_release_slots(Session *session)
 {
     session->spare_slots = 0;
+    session->run_near = session->run_pause = 0;
     Slots *both[] = {&session->reserved, &session->reserved_run};
     for (int n = 0; n < 2; n++) {
         slots_give_back(session->store, both[n]->at, both[n]->count);

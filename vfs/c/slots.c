@@ -6,6 +6,7 @@
 #define PREPARED_SLOTS 256u
 #define NEAR_SLOTS 4096u
 #define SLACK_SLOTS 2048u
+#define WINDOW_SLOTS 512u
 
 uint16_t live_label(const Store *store)
 {
@@ -130,33 +131,34 @@ static uint64_t free_count(const Store *store, uint64_t end)
     return count;
 }
 
-/* The highest ``count`` contiguous free slots; 0 if there are none. */
-static uint64_t find_run(const Store *store, size_t count, uint64_t end)
+/* The highest ``count`` contiguous free slots in [start, end); 0 if there are none. */
+static uint64_t find_run(const Store *store, size_t count, uint64_t start, uint64_t end)
 {
     size_t length = 0;
-    for (uint64_t slot = end; slot-- > 1;) {
+    for (uint64_t slot = end; slot-- > start;) {
         length = state_of(store, slot) == FREE ? length + 1 : 0;
         if (length == count) return slot;
         if (!length && !(slot & 3)) /* skip used slots four at a time */
-            while (slot > 4 && !has_free(store, slot - 4)) slot -= 4;
+            while (slot > start + 4 && !has_free(store, slot - 4)) slot -= 4;
     }
     return 0;
 }
 
-bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, Slots *slots, Error *error)
+static uint64_t find_run_below(const Store *store, size_t count, uint64_t end)
 {
-    if (!count) return true;
-    if (count > PREPARED_SLOTS) return slots_take_free(store, row, count, slots, error);
-    uint64_t end = slot_count_of(store), first = find_run(store, count, end);
-    if (!first) {
-        if (3 * ((int64_t)free_count(store, end) - (int64_t)SLACK_SLOTS) >= (int64_t)end)
-            return slots_take_free(store, row, count, slots, error);
-        if (!grow(store, count, error)) return false;
-        first = end;
-        if (slot_count_of(store) < end + count) return fail(error, E_POOL_FULL, "the page pool cannot grow");
-        for (uint64_t slot = first; slot < first + count; slot++)
-            if (state_of(store, slot) != FREE) return slots_take_free(store, row, count, slots, error); /* damaged */
-    }
+    return find_run(store, count, end > WINDOW_SLOTS ? end - WINDOW_SLOTS : 1, end);
+}
+
+/* Whether the pool may grow for a run, although it has free slots. */
+static bool may_grow(const Store *store, uint64_t end)
+{
+    return 3 * ((int64_t)free_count(store, end) - (int64_t)SLACK_SLOTS) < (int64_t)end;
+}
+
+/* Reserve [first, after), and up to ``spare`` free slots before it. */
+static bool reserve_run(Store *store, uint32_t row, uint64_t first, size_t count, size_t spare, Slots *slots,
+                        Error *error)
+{
     uint64_t after = first + count;
     while (first > 1 && after - first < count + spare && state_of(store, first - 1) == FREE) first--;
     if (!slots_reserve(slots, after - first)) return fail(error, E_MEMORY, "out of memory");
@@ -165,6 +167,37 @@ bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, Slot
         slots_set(store, &slots->at[slots->count++], 1, (uint16_t)(RESERVED + row));
     }
     return true;
+}
+
+bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, Slots *slots, Error *error)
+{
+    if (!count) return true;
+    if (count > PREPARED_SLOTS) return slots_take_free(store, row, count, slots, error);
+    uint64_t end = slot_count_of(store), first = find_run(store, count, 1, end);
+    if (!first) {
+        if (!may_grow(store, end)) return slots_take_free(store, row, count, slots, error);
+        if (!grow(store, count, error)) return false;
+        first = end;
+        if (slot_count_of(store) < end + count) return fail(error, E_POOL_FULL, "the page pool cannot grow");
+        for (uint64_t slot = first; slot < first + count; slot++)
+            if (state_of(store, slot) != FREE) return slots_take_free(store, row, count, slots, error); /* damaged */
+    }
+    return reserve_run(store, row, first, count, spare, slots, error);
+}
+
+bool slots_take_near_run(Store *store, uint32_t row, size_t count, size_t spare, uint64_t near, Slots *slots,
+                         Error *error)
+{
+    uint64_t end = slot_count_of(store);
+    uint64_t first = near && near <= end ? find_run_below(store, count, near) : 0;
+    if (!first) first = find_run_below(store, count, end);
+    if (!first && may_grow(store, end)) {
+        bool has_grown = grow(store, count, error);
+        if (!has_grown && error->kind != E_POOL_FULL) return false;
+        if (has_grown) first = find_run_below(store, count, slot_count_of(store));
+        no_error(error); /* a full disk: there may still be slots that are apart */
+    }
+    return !first || reserve_run(store, row, first, count, spare, slots, error);
 }
 
 /* Keep the longest part of the full stretch that has none of these slots. */

@@ -172,6 +172,8 @@ typedef struct Session {
     uint32_t volume_index;
     Slots reserved, reserved_run; /* ascending */
     size_t spare_slots; /* reserved beyond need, the last time */
+    uint64_t run_near;  /* the first slot of the last run for a whole commit */
+    uint32_t run_pause; /* commits that do not look for one, because there was none */
     struct Session *next_idle, *next, **link;
 } Session;
 
@@ -274,6 +276,9 @@ int64_t clock_tick_ns(Store *store);
 
 /* --- slots (slots.c) ---------------------------------------------------------------------------------------------- */
 bool slots_take_free(Store *store, uint32_t row, size_t count, Slots *slots, Error *error);
+/* As slots_take_run(), but only near the end of the pool, or just before the slot ``near``; perhaps none. */
+bool slots_take_near_run(Store *store, uint32_t row, size_t count, size_t spare, uint64_t near, Slots *slots,
+                         Error *error);
 bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, Slots *slots, Error *error);
 void slots_set(Store *store, const uint32_t *slots, size_t count, uint16_t state);
 void slots_give_back(Store *store, const uint32_t *slots, size_t count);
@@ -295,6 +300,8 @@ int session_try_writer(Session *session, uint32_t index, uint64_t epoch);
 void session_unlock_writer(Session *session, uint32_t index, uint64_t epoch);
 bool session_is_written_by_other(Session *session, uint32_t index, uint64_t epoch);
 void session_attach(Session *session, uint32_t volume_index);
+/* Whether the next ``count`` slots that are taken as a run are contiguous; looks for such slots where it costs little. */
+bool session_prepare_run(Session *session, size_t count, bool *is_run, Error *error);
 bool session_take_slots(Session *session, size_t count, bool as_run, Slots *slots, Error *error);
 void session_release_slots(Session *session);
 

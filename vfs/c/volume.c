@@ -588,6 +588,7 @@ static int by_slot(const void *left, const void *right)
 /* Write pages and nodes, contiguous runs in one call.  Linux caches what is written at once as one folio, and each later
 ** write to a part of a folio costs it a walk over all blocks of the folio. */
 #define FOLIO_SLOTS 16
+#define SYNCED_RUN_SLOTS 8 /* as in writer.py */
 
 static bool write_slots(Store *store, Writes *writes, Error *error)
 {
@@ -714,8 +715,8 @@ static bool place_node(void *context, const Node *node, uint32_t *slot)
     return true;
 }
 
-/* Place and write staged pages and edited nodes.  The slots of the first page and of the nodes are adjacent. */
-static bool place_all(Handle *handle, const uint32_t *pages, Placing *placing, Error *error)
+/* Place and write staged pages and edited nodes.  Which slots are adjacent: see _write_pages() in writer.py. */
+static bool place_all(Handle *handle, const uint32_t *pages, bool is_synced, Placing *placing, Error *error)
 {
     Transaction *transaction = &handle->transaction;
     Editor *editor = &transaction->editor;
@@ -723,6 +724,11 @@ static bool place_all(Handle *handle, const uint32_t *pages, Placing *placing, E
     for (size_t n = 0; n < count; n++)
         if (!editor_leaf(editor, pages[n] >> FANOUT_SHIFT, error)) return false;
     size_t node_count = editor_node_count(editor);
+    if (is_synced && count + node_count <= SYNCED_RUN_SLOTS) {
+        bool is_run;
+        if (!session_prepare_run(handle->session, count + node_count, &is_run, error)) return false;
+        if (is_run) first = count;
+    }
     if (!writes_reserve(&placing->writes, count + node_count, error)) return false;
     if (!take(handle, node_count + first, true, placing->run, error)) return false;
     if (!place_pages(handle, pages + first, count - first, NULL, &placing->writes, error)) return false;
@@ -733,7 +739,7 @@ static bool place_all(Handle *handle, const uint32_t *pages, Placing *placing, E
     return REACH("commit: before pages are written", error) && write_slots(handle->store, &placing->writes, error);
 }
 
-static bool write_pages(Handle *handle, Error *error)
+static bool write_pages(Handle *handle, bool is_synced, Error *error)
 {
     Transaction *transaction = &handle->transaction;
     Placing placing;
@@ -744,7 +750,7 @@ static bool write_pages(Handle *handle, Error *error)
     if (!editor_grow(&transaction->editor, page_count_of(transaction->size_bytes), error)) return false;
     uint32_t *pages = staged_numbers(transaction, few, error);
     if (!pages) return false;
-    bool done = place_all(handle, pages, &placing, error);
+    bool done = place_all(handle, pages, is_synced, &placing, error);
     if (pages != few) free(pages);
     writes_free(&placing.writes);
     return done;
@@ -949,7 +955,8 @@ static bool publish(Handle *handle, int durability, Error *error)
     uint64_t durable = get_word(&handle->shared->durable);
     Version record;
     /* staged pages and copied nodes -> free slots; version record -> a free head sector */
-    bool done = write_pages(handle, error) && REACH("commit: pages written", error);
+    bool is_synced = store->is_durable && durability == DURABILITY_FULL;
+    bool done = write_pages(handle, is_synced, error) && REACH("commit: pages written", error);
     if (done) make_record(handle, durability ? durable : 0, &record);
     /* K3: after the first commit of a volume, under OFF, recovery may fall back to the base */
     uint64_t base = handle->row.base.version;

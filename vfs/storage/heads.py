@@ -159,8 +159,8 @@ def newest_at(pool: Pool, row: VolumeRow, time_ns: int, first: int, last: int) -
 # --- the sectors of a head slot ---------------------------------------------------------------------------------------
 def _recorded_versions(pool: Pool, row: VolumeRow) -> list[tuple[int, int]]:
     """(version, durable version) in each sector of the head, whole or torn; (-1, -1) in a sector of another volume."""
-    longs, at = pool.pool_longs, row.head_slot << (SLOT_SHIFT - 3)
-    sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(COMMIT_SECTORS)]
+    longs = pool.read_slot(row.head_slot).cast("Q")
+    sectors = range(0, COMMIT_SECTORS * SECTOR_BYTES >> 3, SECTOR_BYTES >> 3)
     return [(longs[at + 2], longs[at + 3]) if longs[at + 1] == row.volume else (-1, -1) for at in sectors]
 
 

@@ -191,7 +191,6 @@ class Pool:
         whole_slots = mapped[: len(mapped) >> SLOT_SHIFT << SLOT_SHIFT]
         self.pool_mmap = self._pool_mapping.mmap
         self.pool_words = whole_slots.cast("I")
-        self.pool_longs = whole_slots.cast("Q")
         self.pool_bytes = whole_slots  # last: handles detect new views by comparing this attribute
 
     def refresh_mapping(self) -> None:

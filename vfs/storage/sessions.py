@@ -54,6 +54,7 @@ from vfs.storage.slot_map import SlotMap
 __all__ = ["Session", "SharedTables", "session_count_max"]
 
 _SPARE_SLOTS = 32
+_RUN_PAUSE = 64
 """The most slots that a session reserves in addition to those it needs now; the number doubles with every time."""
 
 
@@ -217,6 +218,8 @@ class Session:
         self._reserved: list[int] = []  # ascending
         self._reserved_run: list[int] = []
         self._spare_slots = 0  # reserved beyond need, the last time
+        self._run_near = 0  # the first slot of the last run for a whole commit
+        self._run_pause = 0  # commits that do not look for one, because there was none
         self.head_slots: list[int] = []
         """Zeroed slots for the heads of new volumes, kept until the session is closed (see Pool.take_head_slot)."""
         self._pid = os.getpid()
@@ -393,6 +396,27 @@ class Session:
         del reserved[:count]
         return slots
 
+    def prepare_run(self, count: int) -> bool:
+        """Whether the next ``count`` slots that are taken as a run are contiguous.
+
+        Looks for such slots where that costs little; after there were none, not before some more commits.
+        """
+        reserved = self._reserved_run
+        if count <= len(reserved) and reserved[count - 1] - reserved[0] == count - 1:
+            return True
+        if self._run_pause:
+            self._run_pause -= 1
+            return False
+        with self.pool_locked():
+            self.slot_map.free(reserved)
+            reserved.clear()
+            reserved += self.slot_map.reserve_near_run(self.row, count, _SPARE_SLOTS, self._run_near)
+        if reserved:
+            self._run_near = reserved[0]
+        else:
+            self._run_pause = _RUN_PAUSE
+        return bool(reserved)
+
     def take_stretch(self, count: int) -> range:
         """Take ``count`` contiguous slots: many, for which a list would take long.  Raises PoolFullError."""
         with self.pool_locked():
@@ -404,7 +428,7 @@ class Session:
 
     def release_slots(self) -> None:
         """Free the slots kept for the next transaction."""
-        self._spare_slots = 0
+        self._spare_slots = self._run_near = self._run_pause = 0
         for reserved in (self._reserved, self._reserved_run):
             if reserved:
                 self.slot_map.free(reserved)

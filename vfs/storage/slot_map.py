@@ -48,6 +48,9 @@ _NEAR_SLOTS = 4096
 _SLACK_SLOTS = 2048
 """The number of free slots that never prevents the pool from growing for a run."""
 
+_WINDOW_SLOTS = 512
+"""The distance in which a run for a whole commit is looked for."""
+
 
 def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
     """Group ascending slots into (first, count) runs."""
@@ -142,17 +145,43 @@ class SlotMap:
         """
         if count > PREPARED_SLOTS or not count:
             return self.reserve(row, count) if count else []
-        _ = self.states  # renews the mapping
-        end = MAP_HEADER_BYTES + 2 * self.slot_count
-        # No state but FREE has a zero high byte, so zeros begin where a state begins.
-        at = self._mapping.mmap.rfind(bytes(2 * count), MAP_HEADER_BYTES + 2, end)
-        if at >= 0:
-            first = (at - MAP_HEADER_BYTES) >> 1
-        elif 3 * (self.free_count() - _SLACK_SLOTS) < self.slot_count:
+        first = self._find_run(count, 1, self.slot_count)
+        if not first:
+            if not self._may_grow():
+                return self.reserve(row, count)
             first = self.slot_count
             self.grow(count)
-        else:
-            return self.reserve(row, count)
+        return self._reserve_run(row, first, count, spare)
+
+    def reserve_near_run(self, row: int, count: int, spare: int, near: int) -> list[int]:
+        """As :meth:`reserve_run`, but only just before the slot ``near`` or near the end of the pool; perhaps none.
+
+        The caller holds the pool lock.  The pool grows as for other runs, unless its device is full.
+        """
+        first = self._find_run_below(count, near) if near <= self.slot_count else 0
+        first = first or self._find_run_below(count, self.slot_count)
+        if not first and self._may_grow():
+            with suppress(PoolFullError):  # there may still be slots that are apart
+                self.grow(count)
+                first = self._find_run_below(count, self.slot_count)
+        return self._reserve_run(row, first, count, spare) if first else []
+
+    def _may_grow(self) -> bool:
+        """Whether the pool may grow for a run, although it has free slots."""
+        return 3 * (self.free_count() - _SLACK_SLOTS) < self.slot_count
+
+    def _find_run_below(self, count: int, end: int) -> int:
+        return self._find_run(count, max(1, end - _WINDOW_SLOTS), end)
+
+    def _find_run(self, count: int, start: int, end: int) -> int:
+        """The highest ``count`` contiguous free slots in [start, end); 0 if there are none."""
+        _ = self.states  # renews the mapping
+        begin, stop = MAP_HEADER_BYTES + 2 * start, MAP_HEADER_BYTES + 2 * end
+        # No state but FREE has a zero high byte, so zeros begin where a state begins.
+        at = self._mapping.mmap.rfind(bytes(2 * count), begin, stop)
+        return 0 if at < 0 else (at - MAP_HEADER_BYTES) >> 1
+
+    def _reserve_run(self, row: int, first: int, count: int, spare: int) -> list[int]:
         states, end_slot = self.states, first + count
         while first > 1 and end_slot - first < count + spare and states[first - 1] == FREE:
             first -= 1

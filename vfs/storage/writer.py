@@ -50,6 +50,9 @@ __all__ = ["WriteTransaction"]
 STAGED_PAGES_MAX = 2048
 """Pages that a transaction stages in memory (8 MiB) before it writes them to unpublished slots."""
 
+SYNCED_RUN_SLOTS = 8
+"""Pages and nodes of a commit that are written to one place of the device, if it is synced."""
+
 
 class WriteTransaction:
     """The only writer of a volume, from taking the writer lock to end()."""
@@ -294,7 +297,7 @@ class WriteTransaction:
         try:
             pool.written[volume.row.volume] = volume.row
             # staged pages and copied nodes -> free slots; version record -> a free head sector
-            root = self._write_pages()
+            root = self._write_pages(is_synced=pool.is_durable and durability == Durability.FULL)
             reach("commit: pages written")
             record = self._record(root, durable if durability else 0)
             changes_kind = _is_first_of_kind(durability, durable) and not self._falls_back_to_base(durability, durable)
@@ -354,18 +357,23 @@ class WriteTransaction:
             pool.reclaimer.enqueue(volume.row, superseded, waits_for)
             self._is_over = True
 
-    def _write_pages(self) -> Entry:
+    def _write_pages(self, *, is_synced: bool) -> Entry:
         """Place and write staged pages and edited nodes, and return the root.
 
-        The slots of the first page and the nodes, which every commit changes, are adjacent and apart from other pages:
-        the next commit supersedes all of them, which leaves a free run.
+        If the commit waits for the device and is small, all of its slots are adjacent, since a sync of one place takes
+        less time than a sync of two.  Otherwise the slots of the first page and the nodes, which every commit changes,
+        are adjacent and apart from other pages: the next commit supersedes all of them, which leaves a free run.
         """
         editor = self._editor
         editor.grow(page_count_of(self.size_bytes))
         pages = sorted(self._staged)
         for page in pages:
             editor.leaf(page >> 8)
-        first = pages[:1] if pages[:1] == [0] else []
+        slot_count = editor.node_count() + len(pages)
+        if is_synced and 0 < slot_count <= SYNCED_RUN_SLOTS and self._session.prepare_run(slot_count):
+            first = pages
+        else:
+            first = pages[:1] if pages[:1] == [0] else []
         run = self._take(editor.node_count() + len(first), as_run=True)
         writes = self._place_pages(pages[len(first) :]) + self._place_pages(first, run)
 
