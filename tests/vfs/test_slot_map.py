@@ -47,9 +47,18 @@ def has_run(taken: set[int], slot_count: int, count: int) -> bool:
     return any(size >= count for _, size in runs_of(slot for slot in range(1, slot_count) if slot not in taken))
 
 
+def reserve_near(slot_map: SlotMap, row: int, count: int) -> tuple[list[int], bool]:
+    """Reserve a run near some slot; also return whether the pool has grown, which it does while few slots are free."""
+    free_count, slot_count = slot_map.free_count(), slot_map.slot_count
+    slots = slot_map.reserve_near_run(row, count, 0, 97 * count % (slot_count + 20))
+    has_grown = slot_map.slot_count > slot_count
+    assert not has_grown or 3 * (free_count - vfs.storage.slot_map._SLACK_SLOTS) < slot_count
+    return slots, has_grown
+
+
 slot_steps = st.lists(
     st.tuples(
-        st.sampled_from(["reserve", "reserve a run", "free", "label"]),
+        st.sampled_from(["reserve", "reserve a run", "reserve near", "free", "label"]),
         st.integers(0, 3),
         st.one_of(st.integers(1, 40), st.integers(200, 700)),
         st.randoms(use_true_random=False),
@@ -79,6 +88,13 @@ def test_map_reserves_each_slot_once(
         slot_map = maps[count % 2]
         taken = live.union(*reserved.values())
         if verb.startswith("reserve"):
+            if "near" in verb:
+                slots, has_grown = reserve_near(slot_map, row, 1 + count % 8)
+                assert slots or not has_grown
+                assert slots == [] or slots == list(range(slots[0], slots[0] + 1 + count % 8))
+                assert not taken.intersection(slots)
+                reserved[row].update(slots)
+                continue
             could_run = "run" in verb and count <= PREPARED_SLOTS and has_run(taken, slot_map.slot_count, count)
             slot_count, could_stay = slot_map.slot_count, "run" not in verb and slot_map.free_count() >= count
             slots = slot_map.reserve_run(row, count, 0) if "run" in verb else slot_map.reserve(row, count)

@@ -153,9 +153,16 @@ static PyObject *raise_error(const Error *error)
 }
 
 /* --- hooks of the store ------------------------------------------------------------------------------------------- */
+static bool take_exception(Error *error);
+
+/* A full device is an error of the data plane, which may do without the growth, and not an exception on its way. */
 static bool hook_grow(Store *store, uint64_t count, Error *error)
 {
-    return notify(store->owner, error, "grow", "(K)", (unsigned long long)count);
+    if (notify(store->owner, error, "grow", "(K)", (unsigned long long)count)) return true;
+    PyGILState_STATE state = PyGILState_Ensure();
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyTuple_GetItem(error_classes, E_POOL_FULL))) take_exception(error);
+    PyGILState_Release(state);
+    return false;
 }
 
 static bool hook_durable_pins(Store *store, const VolumeRow *row, Pins *pins, Error *error)

@@ -149,10 +149,17 @@ static uint64_t find_run_below(const Store *store, size_t count, uint64_t end)
     return find_run(store, count, end > WINDOW_SLOTS ? end - WINDOW_SLOTS : 1, end);
 }
 
-/* Whether the pool may grow for a run, although it has free slots. */
-static bool may_grow(const Store *store, uint64_t end)
+/* Grow for a run, although the pool has free slots: unless it has many, or its device is full. */
+static bool grow_for_run(Store *store, size_t count, bool *has_grown, Error *error)
 {
-    return 3 * ((int64_t)free_count(store, end) - (int64_t)SLACK_SLOTS) < (int64_t)end;
+    uint64_t end = slot_count_of(store);
+    *has_grown = false;
+    if (3 * ((int64_t)free_count(store, end) - (int64_t)SLACK_SLOTS) >= (int64_t)end) return true;
+    *has_grown = grow(store, count, error);
+    if (*has_grown) return true;
+    if (error->kind != E_POOL_FULL) return false;
+    no_error(error);
+    return true;
 }
 
 /* Reserve [first, after), and up to ``spare`` free slots before it. */
@@ -175,8 +182,9 @@ bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, Slot
     if (count > PREPARED_SLOTS) return slots_take_free(store, row, count, slots, error);
     uint64_t end = slot_count_of(store), first = find_run(store, count, 1, end);
     if (!first) {
-        if (!may_grow(store, end)) return slots_take_free(store, row, count, slots, error);
-        if (!grow(store, count, error)) return false;
+        bool has_grown;
+        if (!grow_for_run(store, count, &has_grown, error)) return false;
+        if (!has_grown) return slots_take_free(store, row, count, slots, error);
         first = end;
         if (slot_count_of(store) < end + count) return fail(error, E_POOL_FULL, "the page pool cannot grow");
         for (uint64_t slot = first; slot < first + count; slot++)
@@ -191,11 +199,10 @@ bool slots_take_near_run(Store *store, uint32_t row, size_t count, size_t spare,
     uint64_t end = slot_count_of(store);
     uint64_t first = near && near <= end ? find_run_below(store, count, near) : 0;
     if (!first) first = find_run_below(store, count, end);
-    if (!first && may_grow(store, end)) {
-        bool has_grown = grow(store, count, error);
-        if (!has_grown && error->kind != E_POOL_FULL) return false;
+    if (!first) {
+        bool has_grown;
+        if (!grow_for_run(store, count, &has_grown, error)) return false;
         if (has_grown) first = find_run_below(store, count, slot_count_of(store));
-        no_error(error); /* a full disk: there may still be slots that are apart */
     }
     return !first || reserve_run(store, row, first, count, spare, slots, error);
 }

@@ -147,28 +147,31 @@ class SlotMap:
             return self.reserve(row, count) if count else []
         first = self._find_run(count, 1, self.slot_count)
         if not first:
-            if not self._may_grow():
-                return self.reserve(row, count)
             first = self.slot_count
-            self.grow(count)
+            if not self._grow_for_run(count):
+                return self.reserve(row, count)
         return self._reserve_run(row, first, count, spare)
 
     def reserve_near_run(self, row: int, count: int, spare: int, near: int) -> list[int]:
         """As :meth:`reserve_run`, but only just before the slot ``near`` or near the end of the pool; perhaps none.
 
-        The caller holds the pool lock.  The pool grows as for other runs, unless its device is full.
+        The caller holds the pool lock.
         """
         first = self._find_run_below(count, near) if near <= self.slot_count else 0
         first = first or self._find_run_below(count, self.slot_count)
-        if not first and self._may_grow():
-            with suppress(PoolFullError):  # there may still be slots that are apart
-                self.grow(count)
-                first = self._find_run_below(count, self.slot_count)
+        if not first and self._grow_for_run(count):
+            first = self._find_run_below(count, self.slot_count)
         return self._reserve_run(row, first, count, spare) if first else []
 
-    def _may_grow(self) -> bool:
-        """Whether the pool may grow for a run, although it has free slots."""
-        return 3 * (self.free_count() - _SLACK_SLOTS) < self.slot_count
+    def _grow_for_run(self, count: int) -> bool:
+        """Grow although the pool has free slots, and return whether it has grown: unless there are many, or no room."""
+        if 3 * (self.free_count() - _SLACK_SLOTS) >= self.slot_count:
+            return False
+        try:
+            self.grow(count)
+        except PoolFullError:  # there may still be slots that are apart
+            return False
+        return True
 
     def _find_run_below(self, count: int, end: int) -> int:
         return self._find_run(count, max(1, end - _WINDOW_SLOTS), end)
