@@ -107,9 +107,9 @@ class Companion:
         """Forget all waiting slots, which the caller has labelled as leaked."""
         self.native.forget_waiting()
 
-    def only_in(self, version: Version, other: Version, born_after: int) -> list[Superseded]:
-        """The slots born after ``born_after`` that ``version`` reaches and ``other`` does not, with a death of 0."""
-        unshared: list[Superseded] = self.native.only_in(version, other, born_after)
+    def unshared(self, versions: list[Version], born_after: int) -> list[Superseded]:
+        """The slots born after ``born_after`` that each of the versions reaches, and the next one does not."""
+        unshared: list[Superseded] = self.native.unshared(versions, born_after)
         return unshared
 
     def note_failure(self, reason: str) -> None:

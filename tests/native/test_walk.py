@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import permutations
+from itertools import chain, pairwise, permutations
 from pathlib import Path
 
 import pytest
@@ -44,8 +44,12 @@ def test_walk_gives_what_its_twin_gives(disk_store: clusterdb.Store, seed: int) 
     companion = companion_of(pool)
     for version, other in permutations(versions, 2):
         for born_after in (0, version.version - 1, versions[len(versions) // 2].version):
-            twin = {(at.entry.slot, at.entry.birth, 0) for at in only_in(pool.read_slot, version, [other], born_after)}
-            assert set(companion.only_in(version, other, born_after)) == twin
+            walk = only_in(pool.read_slot, version, [other], born_after)
+            twin = {(at.entry.slot, at.entry.birth, other.version) for at in walk}
+            assert set(companion.unshared([version, other], born_after)) == twin
+    each = [companion.unshared([*pair], 0) for pair in pairwise(versions)]
+    assert companion.unshared(versions, 0) == [*chain.from_iterable(each)]
+    assert companion.unshared(versions[:1], 0) == companion.unshared([], 0) == []
 
 
 def test_walk_refuses_a_damaged_node(disk_store: clusterdb.Store, tmp_path: Path) -> None:
@@ -56,6 +60,6 @@ def test_walk_refuses_a_damaged_node(disk_store: clusterdb.Store, tmp_path: Path
     *_, before, head = retained(pool, row, head_of(pool, row).version)
     companion = companion_of(pool)
     with pytest.raises(CorruptionError, match="fails its checksum"):
-        companion.only_in(head._replace(root=head.root._replace(crc=1)), before, 0)
+        companion.unshared([head._replace(root=head.root._replace(crc=1)), before], 0)
     with pytest.raises(CorruptionError, match="more than its 1 slots"):
-        companion.only_in(head._replace(slot_count=1), before, 0)
+        companion.unshared([head._replace(slot_count=1), before], 0)

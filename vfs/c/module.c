@@ -494,17 +494,22 @@ static PyObject *list_of(const Supersededs *items)
     return list;
 }
 
-static PyObject *store_only_in(PyObject *self, PyObject *arguments)
+/* The slots that each of the versions reaches, and the next one does not. */
+static PyObject *store_unshared(PyObject *self, PyObject *arguments)
 {
-    PyObject *one, *another;
+    PyObject *versions, *list = NULL;
     unsigned long long born_after;
-    Version version, other;
     Supersededs items = {0};
     Error error = {0};
-    if (!PyArg_ParseTuple(arguments, "OOK", &one, &another, &born_after)) return NULL;
-    if (!parse_version(one, &version) || !parse_version(another, &other)) return NULL;
-    bool done = walk_only_in(store_of(self), &version, &other, born_after, &items, &error);
-    PyObject *list = done ? list_of(&items) : raise_error(&error);
+    if (!PyArg_ParseTuple(arguments, "O!K", &PyList_Type, &versions, &born_after)) return NULL;
+    Version version, next;
+    Py_ssize_t count = PyList_Size(versions);
+    bool done = count && parse_version(PyList_GetItem(versions, 0), &version);
+    for (Py_ssize_t n = 1; done && n < count; n++, version = next) {
+        if (!parse_version(PyList_GetItem(versions, n), &next)) break;
+        done = walk_only_in(store_of(self), &version, &next, born_after, &items, &error);
+    }
+    if (!PyErr_Occurred()) list = done || !count ? list_of(&items) : raise_error(&error);
     superseded_free(&items);
     return list;
 }
@@ -593,7 +598,7 @@ static PyObject *store_handle(PyObject *self, PyObject *arguments);
 
 static PyMethodDef store_methods[] = {
     {"handle", store_handle, METH_VARARGS, "handle(row, read_only, owner): open a handle on a volume."},
-    {"only_in", store_only_in, METH_VARARGS, "only_in(version, other, born_after): (slot, birth, 0) of what other lacks."},
+    {"unshared", store_unshared, METH_VARARGS, "unshared(versions, born_after): (slot, birth, death) of what dies where."},
     {"take_waiting", store_take_waiting, METH_O, "take_waiting(volume): (slot, birth, death) of every waiting slot"},
     {"add_waiting", store_add_waiting, METH_VARARGS, "add_waiting(volume, items, durable): take slots back."},
     {"waiting_count", store_waiting_count, METH_NOARGS, "The number of superseded slots that wait."},

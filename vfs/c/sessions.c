@@ -373,7 +373,8 @@ bool session_take_slots(Session *session, size_t count, bool as_run, Slots *slot
         if (as_run) { /* a new run, rather than the end of one and the beginning of another */
             slots_give_back(session->store, reserved->at, reserved->count);
             reserved->count = 0;
-            done = slots_take_run(session->store, session->row, count, SPARE_SLOTS, reserved, error);
+            done =
+                slots_take_run(session->store, session->row, count, SPARE_SLOTS, session->run_near, reserved, error);
         } else {
             size_t spare = 2 * session->spare_slots;
             if (spare < count) spare = count;
@@ -384,6 +385,7 @@ bool session_take_slots(Session *session, size_t count, bool as_run, Slots *slot
         session_unlock(session, LOCK_POOL);
         if (!done) return false;
         slots_sort(reserved);
+        if (as_run) session->run_near = reserved->at[0];
     }
     memcpy(slots->at + slots->count, reserved->at, count * sizeof *slots->at);
     slots->count += count;

@@ -172,7 +172,7 @@ typedef struct Session {
     uint32_t volume_index;
     Slots reserved, reserved_run; /* ascending */
     size_t spare_slots; /* reserved beyond need, the last time */
-    uint64_t run_near;  /* the first slot of the last run for a whole commit */
+    uint64_t run_near;  /* the first slot of the last run: the next one is looked for before it */
     uint32_t run_pause; /* commits that do not look for one, because there was none */
     struct Session *next_idle, *next, **link;
 } Session;
@@ -276,10 +276,10 @@ int64_t clock_tick_ns(Store *store);
 
 /* --- slots (slots.c) ---------------------------------------------------------------------------------------------- */
 bool slots_take_free(Store *store, uint32_t row, size_t count, Slots *slots, Error *error);
-/* As slots_take_run(), but only near the end of the pool, or just before the slot ``near``; perhaps none. */
+/* As slots_take_run(), but only at the end of the pool, or just before the slot ``near``; perhaps none. */
 bool slots_take_near_run(Store *store, uint32_t row, size_t count, size_t spare, uint64_t near, Slots *slots,
                          Error *error);
-bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, Slots *slots, Error *error);
+bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, uint64_t near, Slots *slots, Error *error);
 void slots_set(Store *store, const uint32_t *slots, size_t count, uint16_t state);
 void slots_give_back(Store *store, const uint32_t *slots, size_t count);
 uint16_t live_label(const Store *store);
@@ -361,7 +361,7 @@ size_t reclaim_volumes(Store *store, uint64_t *volumes, size_t room);
 void reclaim_forget(Store *store);
 
 /* --- walks (walk.c) ----------------------------------------------------------------------------------------------- */
-/* Add the slots born after ``born_after`` that ``version`` reaches and ``other`` does not, with a death of 0. */
+/* Add the slots born after ``born_after`` that ``version`` reaches and ``other`` does not: they die there. */
 bool walk_only_in(Store *store, const Version *version, const Version *other, uint64_t born_after, Supersededs *found,
                   Error *error);
 

@@ -12,6 +12,7 @@ from vfs.reclaim.unreachable import of_past
 from vfs.registry import IN_USE, VolumeRow
 from vfs.storage.heads import durable_version, find_record, head_of, make_durable
 from vfs.storage.pool import Pool
+from vfs.storage.seals import sealed_version
 from vfs.storage.sessions import Session
 
 __all__ = ["agree_on_past", "give_up_past", "keep_past", "oldest_within", "past_slots"]
@@ -121,6 +122,11 @@ def give_up_past(queue: ReclaimQueue, session: Session, row: VolumeRow, before: 
 
 
 def _require_durable(pool: Pool, row: VolumeRow, version: int) -> None:
-    """Sync a version that the catalog is about to retain (recovery does not fall back to an older version)."""
-    if pool.is_durable and durable_version(pool, row) < version:
+    """Sync a version that the catalog is about to retain, unless recovery does not fall back to an older one anyway.
+
+    It does not if a later version is durable, or was when a series of commits under OFF began and is sealed (K3).
+    """
+    if not pool.is_durable or durable_version(pool, row) >= version:
+        return
+    if durable_version(pool, row) or sealed_version(pool, row) < version:
         make_durable(pool, [row])

@@ -8,8 +8,8 @@ once.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from itertools import islice, pairwise
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, pairwise
 
 from vfs.abc import FOREVER, Superseded
 from vfs.format.layout import HOLE, Version
@@ -62,19 +62,25 @@ def of_past(pool: Pool, row: VolumeRow, pins: list[int], last: Version) -> Itera
         record = pool.registry.pinned_record(row.volume, pin) if pin < last.version and pin not in records else None
         if record is not None:
             records[pin] = record
-    for version, behind in pairwise([*(records[number] for number in sorted(records)), last]):
-        if version.version not in retained_versions:
-            continue
-        for item in _unshared(pool, version, behind, row.base.version, behind.version):
-            if holder_of(pins, item[1], item[2]) is None:
-                yield item
+    kept, born_after = [*(records[number] for number in sorted(records)), last], row.base.version
+    items: Iterable[Superseded]
+    if pool.companion is not None and len(records) == len(retained_versions):
+        items = pool.companion.unshared(kept, born_after)
+    else:
+        items = chain.from_iterable(
+            _unshared(pool, version, behind, born_after, behind.version)
+            for version, behind in pairwise(kept)
+            if version.version in retained_versions
+        )
+    return (item for item in items if not pins or holder_of(pins, item[1], item[2]) is None)
 
 
 def _unshared(pool: Pool, version: Version, behind: Version | None, born_after: int, death: int) -> list[Superseded]:
     """The slots that a version reaches and the one behind it, if there is one, does not; in C where that is loaded."""
     if pool.companion is not None:
         return [
-            (slot, birth, death) for slot, birth, _ in pool.companion.only_in(version, behind or _NOTHING, born_after)
+            (slot, birth, death)
+            for slot, birth, _ in pool.companion.unshared([version, behind or _NOTHING], born_after)
         ]
     walk = only_in(pool.read_slot, version, [behind] if behind is not None else [], born_after)
     return [(at.entry.slot, at.entry.birth, death) for at in walk]

@@ -57,8 +57,11 @@ class Companion(Protocol):
     def forget_waiting(self) -> None:
         """Forget all waiting slots, which the caller has labelled as leaked."""
 
-    def only_in(self, version: Version, other: Version, born_after: int) -> list[Superseded]:
-        """As :func:`vfs.storage.walk.only_in`: (slot, birth, 0).  Raises CorruptionError."""
+    def unshared(self, versions: list[Version], born_after: int) -> list[Superseded]:
+        """As :func:`vfs.storage.walk.only_in`, for each of the versions but the last, and the next one.
+
+        The death of a slot is the number of that next version.  Raises CorruptionError.
+        """
 
     def note_failure(self, reason: str) -> None:
         """Refuse writes from now on."""

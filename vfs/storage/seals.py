@@ -15,7 +15,8 @@ Invariants
         store, where nothing is known to be on the device, the seal names the version that was published when the store
         was closed.  Only a volume that is in use has a head slot to write to.
     K3  The first commit under synchronous=OFF seals the newest durable version, with the same sync: slots of it may be
-        used from then on, and no record of the series names that version.
+        used from then on, and no record of the series names that version.  Where a past is retained, its slots are
+        used only when it expires; versions older than the sealed one expire without another sync.
         The first commit of a volume needs neither the seal nor the sync if its base is the newest durable version.  No
         slot of the base is ever reused: a commit frees no slot born at or before the base (R5), which is empty, or held
         by a pin on the source.  No older record claims anything else.  Recovery therefore accepts the base although a
@@ -34,11 +35,11 @@ from vfs.errors import RegistryBusyError
 from vfs.format.layout import SEAL_SECTOR
 from vfs.format.shared import HALTED, MOVED, WORD_MAX
 from vfs.registry import VolumeRow
-from vfs.storage.heads import durable_version, find_record, published_version, write_record
+from vfs.storage.heads import durable_version, find_record, head_records, published_version, write_record
 from vfs.storage.pool import Pool
 from vfs.storage.sessions import Session
 
-__all__ = ["content_stamp", "seal", "seal_written"]
+__all__ = ["content_stamp", "seal", "seal_written", "sealed_version"]
 
 _LOG = "catalog.db-wal"
 _CONTENT = ("pool", "catalog.db", _LOG)
@@ -88,6 +89,15 @@ def seal_written(pool: Pool, session: Session) -> None:
     if sealed:
         with suppress(RegistryBusyError), pool.registry.reclaiming():
             pool.registry.note_sealed(sealed)
+
+
+def sealed_version(pool: Pool, row: VolumeRow) -> int:
+    """The version that the seal in a volume's head slot names; 0 if there is none.
+
+    In a series of commits under OFF it is on the device, and so is the seal (K3).  The caller holds the volume lock.
+    """
+    record = head_records(pool, row)[SEAL_SECTOR]
+    return record.version if record is not None and record.durable == record.version else 0
 
 
 def seal(pool: Pool, row: VolumeRow) -> int:

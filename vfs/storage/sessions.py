@@ -218,7 +218,7 @@ class Session:
         self._reserved: list[int] = []  # ascending
         self._reserved_run: list[int] = []
         self._spare_slots = 0  # reserved beyond need, the last time
-        self._run_near = 0  # the first slot of the last run for a whole commit
+        self._run_near = 0  # the first slot of the last run: the next one is looked for before it
         self._run_pause = 0  # commits that do not look for one, because there was none
         self.head_slots: list[int] = []
         """Zeroed slots for the heads of new volumes, kept until the session is closed (see Pool.take_head_slot)."""
@@ -387,11 +387,13 @@ class Session:
                 if as_run:  # a new run, rather than the end of one and the beginning of another
                     self.slot_map.free(reserved)
                     reserved.clear()
-                    reserved += self.slot_map.reserve_run(self.row, count, _SPARE_SLOTS)
+                    reserved += self.slot_map.reserve_run(self.row, count, _SPARE_SLOTS, self._run_near)
                 else:
                     self._spare_slots = min(max(count, 2 * self._spare_slots), _SPARE_SLOTS)
                     reserved += self.slot_map.reserve(self.row, count - len(reserved) + self._spare_slots)
             reserved.sort()
+            if as_run:
+                self._run_near = reserved[0]
         slots = reserved[:count]
         del reserved[:count]
         return slots

@@ -137,15 +137,16 @@ class SlotMap:
         slots.sort()
         return slots
 
-    def reserve_run(self, row: int, count: int, spare: int) -> list[int]:
-        """Reserve ``count`` contiguous slots, the highest ones, and up to ``spare`` adjacent ones.
+    def reserve_run(self, row: int, count: int, spare: int, near: int = 0) -> list[int]:
+        """Reserve ``count`` contiguous slots, and up to ``spare`` adjacent ones.
 
+        They are the highest ones within a short distance of the end of the pool or of the slot ``near``, or of all.
         The pool grows for a run while less than a third of it (and 8 MiB) is free: a commit that writes a single place
         syncs faster.  Otherwise, and for more than PREPARED_SLOTS, this is :meth:`reserve`.
         """
         if count > PREPARED_SLOTS or not count:
             return self.reserve(row, count) if count else []
-        first = self._find_run(count, 1, self.slot_count)
+        first = self._find_near_run(count, near) or self._find_run(count, 1, self.slot_count)
         if not first:
             first = self.slot_count
             if not self._grow_for_run(count):
@@ -153,14 +154,13 @@ class SlotMap:
         return self._reserve_run(row, first, count, spare)
 
     def reserve_near_run(self, row: int, count: int, spare: int, near: int) -> list[int]:
-        """As :meth:`reserve_run`, but only just before the slot ``near`` or near the end of the pool; perhaps none.
+        """As :meth:`reserve_run`, but only at the end of the pool or just before the slot ``near``; perhaps none.
 
         The caller holds the pool lock.
         """
-        first = self._find_run_below(count, near) if near <= self.slot_count else 0
-        first = first or self._find_run_below(count, self.slot_count)
+        first = self._find_near_run(count, near)
         if not first and self._grow_for_run(count):
-            first = self._find_run_below(count, self.slot_count)
+            first = self._find_near_run(count, near)
         return self._reserve_run(row, first, count, spare) if first else []
 
     def _grow_for_run(self, count: int) -> bool:
@@ -172,6 +172,11 @@ class SlotMap:
         except PoolFullError:  # there may still be slots that are apart
             return False
         return True
+
+    def _find_near_run(self, count: int, near: int) -> int:
+        """A run where it is likely: at the end of the pool, or just before the slot ``near``."""
+        first = self._find_run_below(count, self.slot_count)
+        return first or (self._find_run_below(count, near) if near <= self.slot_count else 0)
 
     def _find_run_below(self, count: int, end: int) -> int:
         return self._find_run(count, max(1, end - _WINDOW_SLOTS), end)
