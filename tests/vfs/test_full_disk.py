@@ -53,6 +53,45 @@ print("done")
 """
 
 
+SYNCED = """
+import os, sys
+import apsw, clusterdb
+
+path = sys.argv[1]
+with clusterdb.open(path + "/store") as store:
+    prod = store.create_cluster("prod", backup_retention_days=0)
+    connection = prod.connect()
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v, body)")
+    for first in range(0, 900, 20):
+        connection.execute(
+            "WITH RECURSIVE c(x) AS (VALUES (?1) UNION ALL SELECT x + 1 FROM c WHERE x < ?1 + 19)"
+            "INSERT INTO t SELECT x, 0, zeroblob(4000) FROM c", (first,)
+        )
+    with open(path + "/filler", "wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+    before = os.path.getsize(path + "/store/pool")
+    connection.execute("PRAGMA synchronous = FULL")
+    for number in range(1000):
+        connection.execute("UPDATE t SET v = v + 1 WHERE id = ?", (37 * number % 900,))
+    assert os.path.getsize(path + "/store/pool") == before
+    os.unlink(path + "/filler")
+    connection.close()
+    assert store.check().ok
+print("done")
+"""
+
+
+@pytest.mark.parametrize("plane", available())
+def test_small_synced_commits_continue_on_a_full_tmpfs(tmp_path: Path, plane: str) -> None:
+    """The pool would grow, so that their slots are adjacent: it stays as it is, without holes, and has free slots."""
+    output = run_on_tmpfs(tmp_path, SYNCED, TMPDIR="/tmp", CLUSTERDB_IMPL=plane)
+    assert output.split()[-1] == "done"
+
+
 @pytest.mark.parametrize("plane", available())
 @pytest.mark.parametrize("pool", ["grown", "shrunk"])
 def test_first_commit_of_a_clone_on_a_full_tmpfs_is_an_error(tmp_path: Path, pool: str, plane: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 
@@ -13,11 +14,10 @@ import vfs.reclaim.cleanup
 import vfs.reclaim.queue
 import vfs.storage.slot_map
 import vfs.storage.writer
-from vfs.errors import (
-    PoolFullError,
-)
+from vfs.errors import PoolFullError
 from vfs.format.layout import SLOT_BYTES
 from vfs.format.shared import LIVE_EVEN, MAP_HEADER_BYTES, RESERVED, MapHeader
+from vfs.storage.device import CALLS
 from vfs.storage.slot_map import PREPARED_SLOTS, SlotMap, runs_of
 
 FIRST_SLOTS = 64
@@ -28,14 +28,14 @@ def make_map() -> Iterator[Callable[[], tuple[SlotMap, SlotMap]]]:
     """A function that makes an empty map, as two processes have it mapped."""
     fds: list[int] = []
 
-    def make() -> tuple[SlotMap, SlotMap]:
+    def make(*, is_durable: bool = False) -> tuple[SlotMap, SlotMap]:
         map_fd, pool_fd = os.memfd_create("map"), os.memfd_create("pool")
         fds.extend((map_fd, pool_fd))
         os.ftruncate(pool_fd, FIRST_SLOTS * SLOT_BYTES)
         os.ftruncate(map_fd, MAP_HEADER_BYTES + 2 * FIRST_SLOTS)
         os.pwrite(map_fd, FIRST_SLOTS.to_bytes(8, "little"), 8 * MapHeader.word("slot_count"))
         os.pwrite(map_fd, LIVE_EVEN.to_bytes(2, "little"), MAP_HEADER_BYTES)
-        return SlotMap(map_fd, pool_fd, is_durable=False), SlotMap(map_fd, pool_fd, is_durable=False)
+        return tuple(SlotMap(map_fd, pool_fd, is_durable=is_durable) for _ in range(2))  # type: ignore[return-value]
 
     yield make
     for fd in fds:
@@ -183,3 +183,25 @@ def test_full_pool_reserves_nothing(
         slot_map.reserve(0, count)
     assert slot_map.used_count() == 1
     assert len(slot_map.reserve(0, FIRST_SLOTS - 1)) == FIRST_SLOTS - 1
+
+
+@pytest.mark.parametrize("call", ["allocate", "pwritev"])
+def test_growth_that_fails_leaves_the_pool_as_it_was(
+    make_map: Callable[..., tuple[SlotMap, SlotMap]], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """No hole is left that would seem to be a free slot, and the file does not grow with every attempt."""
+    slot_map, other = make_map(is_durable=True)
+    slots = slot_map.reserve(0, FIRST_SLOTS - 1)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CALLS, call, fail)
+        for view in (slot_map, other):
+            with pytest.raises(PoolFullError, match="No space left"):
+                view.reserve(1, 1)
+            assert (view.slot_count, view.free_count()) == (FIRST_SLOTS, 0)
+    assert os.fstat(slot_map._pool_fd).st_size == FIRST_SLOTS * SLOT_BYTES
+    slot_map.free(slots[:5])
+    assert other.reserve(1, 7)[:5] == slots[:5]

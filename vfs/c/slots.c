@@ -149,13 +149,6 @@ static uint64_t find_run_below(const Store *store, size_t count, uint64_t end)
     return find_run(store, count, end > WINDOW_SLOTS ? end - WINDOW_SLOTS : 1, end);
 }
 
-/* A run where it is likely: at the end of the pool, or just before the slot ``near``. */
-static uint64_t find_near_run(Store *store, size_t count, uint64_t near)
-{
-    uint64_t end = slot_count_of(store), first = find_run_below(store, count, end);
-    return first || near > end ? first : find_run_below(store, count, near);
-}
-
 /* Grow for a run, although the pool has free slots: unless it has many, or its device is full. */
 static bool grow_for_run(Store *store, size_t count, bool *has_grown, Error *error)
 {
@@ -187,7 +180,8 @@ bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, uint
 {
     if (!count) return true;
     if (count > PREPARED_SLOTS) return slots_take_free(store, row, count, slots, error);
-    uint64_t end = slot_count_of(store), first = find_near_run(store, count, near);
+    uint64_t end = slot_count_of(store), first = find_run_below(store, count, end);
+    if (!first && near <= end) first = find_run_below(store, count, near);
     if (!first) first = find_run(store, count, 1, end);
     if (!first) {
         bool has_grown;
@@ -204,11 +198,13 @@ bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, uint
 bool slots_take_near_run(Store *store, uint32_t row, size_t count, size_t spare, uint64_t near, Slots *slots,
                          Error *error)
 {
-    uint64_t first = find_near_run(store, count, near);
+    /* Near the last one first: the slots in between become free one by one, and would leave no run at the end. */
+    uint64_t end = slot_count_of(store), first = near <= end ? find_run_below(store, count, near) : 0;
+    if (!first) first = find_run_below(store, count, end);
     if (!first) {
         bool has_grown;
         if (!grow_for_run(store, count, &has_grown, error)) return false;
-        if (has_grown) first = find_near_run(store, count, near);
+        if (has_grown) first = find_run_below(store, count, slot_count_of(store));
     }
     return !first || reserve_run(store, row, first, count, spare, slots, error);
 }

@@ -146,21 +146,25 @@ class SlotMap:
         """
         if count > PREPARED_SLOTS or not count:
             return self.reserve(row, count) if count else []
-        first = self._find_near_run(count, near) or self._find_run(count, 1, self.slot_count)
+        end = self.slot_count
+        first = self._find_run_below(count, end) or (self._find_run_below(count, near) if near <= end else 0)
+        first = first or self._find_run(count, 1, end)
         if not first:
-            first = self.slot_count
+            first = end
             if not self._grow_for_run(count):
                 return self.reserve(row, count)
         return self._reserve_run(row, first, count, spare)
 
     def reserve_near_run(self, row: int, count: int, spare: int, near: int) -> list[int]:
-        """As :meth:`reserve_run`, but only at the end of the pool or just before the slot ``near``; perhaps none.
+        """As :meth:`reserve_run`, but only just before the slot ``near`` or at the end of the pool; perhaps none.
 
         The caller holds the pool lock.
         """
-        first = self._find_near_run(count, near)
+        first = self._find_run_below(count, near) if near <= self.slot_count else 0
+        # near the last one first: the slots in between become free one by one, and would leave no run at the end
+        first = first or self._find_run_below(count, self.slot_count)
         if not first and self._grow_for_run(count):
-            first = self._find_near_run(count, near)
+            first = self._find_run_below(count, self.slot_count)
         return self._reserve_run(row, first, count, spare) if first else []
 
     def _grow_for_run(self, count: int) -> bool:
@@ -172,11 +176,6 @@ class SlotMap:
         except PoolFullError:  # there may still be slots that are apart
             return False
         return True
-
-    def _find_near_run(self, count: int, near: int) -> int:
-        """A run where it is likely: at the end of the pool, or just before the slot ``near``."""
-        first = self._find_run_below(count, self.slot_count)
-        return first or (self._find_run_below(count, near) if near <= self.slot_count else 0)
 
     def _find_run_below(self, count: int, end: int) -> int:
         return self._find_run(count, max(1, end - _WINDOW_SLOTS), end)
@@ -258,14 +257,22 @@ class SlotMap:
         wanted = slot_count + (PREPARED_SLOTS if prepare else count)
         if wanted > SLOT_COUNT_MAX:
             raise PoolFullError(f"the pool cannot have more than {SLOT_COUNT_MAX} slots")
-        self.resize(wanted)
-        if prepare and self._is_durable:
+        length = os.fstat(self._pool_fd).st_size
+        try:
+            self._extend(wanted)
             zeros = [bytes(_FOLIO_SLOTS * SLOT_BYTES)]
-            for slot in range(slot_count, wanted, _FOLIO_SLOTS):
+            for slot in range(slot_count, wanted, _FOLIO_SLOTS) if prepare and self._is_durable else ():
                 write_at(self._pool_fd, zeros, slot * SLOT_BYTES)
+        except BaseException:  # leave no holes that others would take, in a file that grows with every attempt
+            with suppress(OSError):
+                CALLS.ftruncate(self._pool_fd, length)
+            raise
+        self._mapping.renew()
+        self._attach()
+        self.header.slot_count = wanted
 
-    def resize(self, slot_count: int) -> None:
-        """Extend pool and map to ``slot_count`` slots (M3: the pool file first)."""
+    def _extend(self, slot_count: int) -> None:
+        """Extend the files of pool and map to ``slot_count`` slots (M3: the pool file first)."""
         try:
             CALLS.ftruncate(self._pool_fd, slot_count * SLOT_BYTES)
             map_bytes = MAP_HEADER_BYTES + 2 * slot_count
@@ -275,9 +282,6 @@ class SlotMap:
                 CALLS.allocate(self._mapping.fd, 0, map_bytes)
         except OSError as error:
             raise PoolFullError(f"the page pool cannot grow: {error.strerror}") from error
-        self._mapping.renew()
-        self._attach()
-        self.header.slot_count = slot_count
 
     def reserve_all_free(self, row: int, start: int, end: int) -> list[int]:
         """Reserve every free slot in [start, end) (the caller holds the pool lock)."""
