@@ -27,6 +27,9 @@ _MS_MAX = 0.25
 
 _TESTS = """
 import pytest
+@pytest.fixture
+def empty():
+    yield
 @pytest.mark.parametrize("n", range({count}))
 def test_it({fixtures}n): ...
 """
@@ -128,15 +131,18 @@ def _under_pytest(folder: Path, source: Path, quick: bool) -> Results:
         return (run(count + 1, fixtures) - run(1, fixtures)) / count  # without the start of engine and store
 
     without, plugin = "a test without fixtures", "a test with fixture clusterdb, on disk"
+    empty = "a test with a fixture that does nothing"
     run(1, "clusterdb, ")  # builds the template
     taken = in_turns(
         1 if quick else 3,
         {
             without: lambda: once(""),
+            empty: lambda: once("empty, "),
             plugin: lambda: once("clusterdb, "),
             "a test with clusterdb_connection, on disk": lambda: once("clusterdb_connection, "),
         },
     )
     results: Results = [{"what": f"pytest, {what}", "ms": value * 1e3} for what, value in taken.items()]
-    row = {"what": "pytest, setup and teardown of fixture clusterdb", "ms": (taken[plugin] - taken[without]) * 1e3}
-    return [*results, judged(row, ("ms", "<=", _MS_MAX))]
+    added = {kind: (taken[kind] - taken[without]) * 1e3 for kind in (empty, plugin)}
+    row = {"what": "pytest, setup and teardown of fixture clusterdb", "ms": added[plugin]}
+    return [*results, judged(row, ("ms", "<=", _MS_MAX)), {"what": "the same of an empty fixture", "ms": added[empty]}]

@@ -176,10 +176,9 @@ def _commits_alone(folder: Path, count: int) -> dict[str, object]:
             os.pwrite(log, page, at + 24)
             os.fdatasync(log)
 
-        def slot() -> None:  # the page, two nodes of its table, and the version record
+        def slot() -> None:  # the page and two nodes of its table, and the version record
             number = next(places)
-            os.pwrite(slots, page, (4 << 20) + number * SLOT_BYTES)
-            os.pwritev(slots, [page, page], (8 << 20) + 2 * number * SLOT_BYTES)
+            os.pwritev(slots, [page] * 3, (2 << 20) + 3 * number * SLOT_BYTES)
             os.pwrite(slots, page[:SECTOR_BYTES], number % 2 * SECTOR_BYTES)
             os.fdatasync(slots)
 

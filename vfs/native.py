@@ -238,7 +238,7 @@ class _Side:
 
     def seal(self) -> None:
         """Seal the newest durable version (K3)."""
-        seal(self.pool, self.row)
+        seal(self.pool, self.row, before_series=True)
 
     def wipe_stale_record(self, published: int) -> None:
         """Erase records newer than the published version (V2)."""

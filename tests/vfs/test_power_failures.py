@@ -472,8 +472,11 @@ def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
         assert_clean(store)
 
 
+@pytest.mark.parametrize("ends_off", [False, True])
 @pytest.mark.parametrize("kind", ["created", "clone"])
-def test_head_slot_that_lost_its_records_is_not_taken_for_an_empty_cluster(path: Path, kind: str) -> None:
+def test_head_slot_that_lost_its_records_is_not_taken_for_an_empty_cluster(
+    path: Path, kind: str, ends_off: bool
+) -> None:
     """A cluster whose head slot is zeroed in a closed store is refused: the catalog knows that it was written to."""
     with clusterdb.open(path) as store:
         prod = store.create_cluster("prod")
@@ -484,6 +487,10 @@ def test_head_slot_that_lost_its_records_is_not_taken_for_an_empty_cluster(path:
         fill(connection, 20, "b")
         connection.close()
         name, slot = prod.name, head_slot(store, prod.name)
+    with clusterdb.open(path) as store, closing(store.cluster(name).connect()) as connection:
+        connection.execute(f"PRAGMA synchronous = {'OFF' if ends_off else 'FULL'}")
+        for letter in "cd":
+            rewrite(connection, letter)
     damage(path, slot, 0, bytes(SLOT_BYTES))
     boot_again(path)
     with clusterdb.open(path) as store:

@@ -189,6 +189,22 @@ def pack_version(v: Version) -> bytes:
     return (body + zlib.crc32(body).to_bytes(4, "little")).ljust(SECTOR_BYTES, b"\0")
 
 
+_SERIES_MARK_BYTE = 96
+_SERIES_MARK = b"clstoffs"
+
+
+def pack_seal(v: Version, *, begins_series: bool) -> bytes:
+    """The record that seals a version; ``begins_series``: marked as the seal before a series of commits under OFF."""
+    data = pack_version(v._replace(durable=v.version))
+    end = _SERIES_MARK_BYTE + len(_SERIES_MARK)
+    return data[:_SERIES_MARK_BYTE] + _SERIES_MARK + data[end:] if begins_series else data
+
+
+def begins_series(sector: bytes | memoryview) -> bool:
+    """Whether the record in a sector is the seal before a series of commits under OFF (K3 of seals.py)."""
+    return sector[_SERIES_MARK_BYTE : _SERIES_MARK_BYTE + len(_SERIES_MARK)] == _SERIES_MARK
+
+
 def unpack_version(sector: bytes | memoryview) -> Version | None:
     """The version recorded in a sector, or None if the sector has no complete record of a possible version."""
     if len(sector) < VERSION_RECORD_BYTES:

@@ -12,7 +12,7 @@ from vfs.reclaim.unreachable import of_past
 from vfs.registry import IN_USE, VolumeRow
 from vfs.storage.heads import durable_version, find_record, head_of, make_durable
 from vfs.storage.pool import Pool
-from vfs.storage.seals import sealed_version
+from vfs.storage.seals import version_before_series
 from vfs.storage.sessions import Session
 
 __all__ = ["agree_on_past", "give_up_past", "keep_past", "oldest_within", "past_slots"]
@@ -128,5 +128,5 @@ def _require_durable(pool: Pool, row: VolumeRow, version: int) -> None:
     """
     if not pool.is_durable or durable_version(pool, row) >= version:
         return
-    if durable_version(pool, row) or sealed_version(pool, row) < version:
+    if version_before_series(pool, row) < version:
         make_durable(pool, [row])

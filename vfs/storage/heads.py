@@ -42,6 +42,7 @@ __all__ = [
     "wipe_sector",
     "wipe_stale_record",
     "write_record",
+    "write_sector",
 ]
 
 
@@ -183,12 +184,17 @@ def free_sector(pool: Pool, row: VolumeRow, published: int, durable: int) -> int
 
 def write_record(pool: Pool, row: VolumeRow, sector: int, record: Version) -> None:
     """Write a version record to a sector of the head slot.  Raises PoolFullError, OSError."""
-    write_at(pool.pool_fd, [pack_version(record)], (row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES)
+    write_sector(pool, row, sector, pack_version(record))
+
+
+def write_sector(pool: Pool, row: VolumeRow, sector: int, data: bytes) -> None:
+    """Write a sector of the head slot.  Raises PoolFullError, OSError."""
+    write_at(pool.pool_fd, [data], (row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES)
 
 
 def wipe_sector(pool: Pool, row: VolumeRow, sector: int) -> None:
     """Write zeros to a sector of the head slot.  Raises OSError."""
-    write_at(pool.pool_fd, [bytes(SECTOR_BYTES)], (row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES)
+    write_sector(pool, row, sector, bytes(SECTOR_BYTES))
 
 
 def wipe_stale_record(pool: Pool, row: VolumeRow, published: int) -> None:

@@ -16,7 +16,8 @@ Invariants
         was closed.  Only a volume that is in use has a head slot to write to.
     K3  The first commit under synchronous=OFF seals the newest durable version, with the same sync: slots of it may be
         used from then on, and no record of the series names that version.  Where a past is retained, its slots are
-        used only when it expires; versions older than the sealed one expire without another sync.
+        used only when it expires; versions older than the sealed one expire without another sync.  The seal is marked
+        for that: the commits of a disposable store state that nothing is durable, too, but sync no seal.
         The first commit of a volume needs neither the seal nor the sync if its base is the newest durable version.  No
         slot of the base is ever reused: a commit frees no slot born at or before the base (R5), which is empty, or held
         by a pin on the source.  No older record claims anything else.  Recovery therefore accepts the base although a
@@ -32,14 +33,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from vfs.errors import RegistryBusyError
-from vfs.format.layout import SEAL_SECTOR
+from vfs.format.layout import SEAL_SECTOR, SECTOR_BYTES, begins_series, pack_seal
 from vfs.format.shared import HALTED, MOVED, WORD_MAX
 from vfs.registry import VolumeRow
-from vfs.storage.heads import durable_version, find_record, head_records, published_version, write_record
+from vfs.storage.heads import durable_version, find_record, head_records, published_version, write_sector
 from vfs.storage.pool import Pool
 from vfs.storage.sessions import Session
 
-__all__ = ["content_stamp", "seal", "seal_written", "sealed_version"]
+__all__ = ["content_stamp", "seal", "seal_written", "version_before_series"]
 
 _LOG = "catalog.db-wal"
 _CONTENT = ("pool", "catalog.db", _LOG)
@@ -84,24 +85,32 @@ def seal_written(pool: Pool, session: Session) -> None:
         if hold is not None:
             with hold:
                 if pool.volume(row).id & ~(MOVED | HALTED) == row.volume:  # not dropped: its slot may be another's
-                    sealed[row.volume] = seal(pool, row)
+                    version = seal(pool, row)
+                    if version:  # otherwise the version noted last is still the newest durable one
+                        sealed[row.volume] = version
     pool.written.clear()
     if sealed:
         with suppress(RegistryBusyError), pool.registry.reclaiming():
             pool.registry.note_sealed(sealed)
 
 
-def sealed_version(pool: Pool, row: VolumeRow) -> int:
-    """The version that the seal in a volume's head slot names; 0 if there is none.
+def version_before_series(pool: Pool, row: VolumeRow) -> int:
+    """The version that was sealed before the running series of commits under OFF; 0 if none was, or none runs.
 
-    In a series of commits under OFF it is on the device, and so is the seal (K3).  The caller holds the volume lock.
+    It is on the device, and so is the seal (K3).  The caller holds the volume lock.
     """
+    if durable_version(pool, row):
+        return 0
     record = head_records(pool, row)[SEAL_SECTOR]
-    return record.version if record is not None and record.durable == record.version else 0
+    sector = pool.read_slot(row.head_slot)[SEAL_SECTOR * SECTOR_BYTES : (SEAL_SECTOR + 1) * SECTOR_BYTES]
+    return record.version if record is not None and begins_series(sector) else 0
 
 
-def seal(pool: Pool, row: VolumeRow) -> int:
-    """Seal the newest version of a volume that is on the device, and return it.  The caller holds the volume lock.
+def seal(pool: Pool, row: VolumeRow, *, before_series: bool = False) -> int:
+    """Seal the newest version of a volume that is on the device, and return it; 0 if it is not known.
+
+    ``before_series``: the caller syncs the seal with the first commit of a series under OFF, and marks it so: the seal
+    of a close may name what only a disposable store has.  The caller holds the volume lock.
 
     Raises PoolFullError, OSError, CorruptionError.
     """
@@ -111,5 +120,5 @@ def seal(pool: Pool, row: VolumeRow) -> int:
     record = find_record(pool, row, version)
     if record is None:
         return 0
-    write_record(pool, row, SEAL_SECTOR, record._replace(durable=record.version))
+    write_sector(pool, row, SEAL_SECTOR, pack_seal(record, begins_series=before_series))
     return record.version

@@ -263,12 +263,12 @@ class SlotMap:
             zeros = [bytes(_FOLIO_SLOTS * SLOT_BYTES)]
             for slot in range(slot_count, wanted, _FOLIO_SLOTS) if prepare and self._is_durable else ():
                 write_at(self._pool_fd, zeros, slot * SLOT_BYTES)
+            self._mapping.renew()
+            self._attach()
         except BaseException:  # leave no holes that others would take, in a file that grows with every attempt
             with suppress(OSError):
                 CALLS.ftruncate(self._pool_fd, length)
             raise
-        self._mapping.renew()
-        self._attach()
         self.header.slot_count = wanted
 
     def _extend(self, slot_count: int) -> None:

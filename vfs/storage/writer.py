@@ -302,7 +302,7 @@ class WriteTransaction:
             record = self._record(root, durable if durability else 0)
             changes_kind = _is_first_of_kind(durability, durable) and not self._falls_back_to_base(durability, durable)
             if pool.is_durable and durability == Durability.OFF and changes_kind:
-                seal(pool, volume.row)  # K3
+                seal(pool, volume.row, before_series=True)  # K3
             self._write_record(record, durable)
             reach("commit: record written")
             if pool.is_durable and (durability == Durability.FULL or changes_kind):
