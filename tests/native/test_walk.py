@@ -47,8 +47,8 @@ def test_walk_gives_what_its_twin_gives(disk_store: clusterdb.Store, seed: int) 
             walk = only_in(pool.read_slot, version, [other], born_after)
             twin = {(at.entry.slot, at.entry.birth, other.version) for at in walk}
             assert set(companion.unshared([version, other], born_after)) == twin
-    each = [companion.unshared([*pair], 0) for pair in pairwise(versions)]
-    assert companion.unshared(versions, 0) == [*chain.from_iterable(each)]
+    pairs = [companion.unshared([*pair], 0) for pair in pairwise(versions)]
+    assert companion.unshared(versions, 0) == [*chain.from_iterable(pairs)]
     assert companion.unshared(versions[:1], 0) == companion.unshared([], 0) == []
 
 
