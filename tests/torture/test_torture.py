@@ -106,5 +106,6 @@ def test_steady_load_does_not_grow_the_pool() -> None:
 def test_steady_load_does_not_grow_the_pool_at_length() -> None:
     """More rounds of the same kind."""
     steady.updates(60_000)
+    steady.updates(60_000, "FULL")
     steady.pinned_reader(10_000)
     steady.rounds(2_000)
