@@ -251,6 +251,8 @@ class Scenario:
         """
         doom = self._doom() if verb != "close" or self.rng.random() < 0.3 else None
         before = self._possible
+        if verb == "commit":
+            before = [self._with_commit(picture, *arguments[:3]) for picture in before]
         self.log.append(f"{worker.number}: {verb} {arguments} {doom or ''}")
         if half is None:
             flown = _distinct([*before, *map(change, self._applicable(before, change))])
@@ -283,6 +285,13 @@ class Scenario:
         self._events.append(Event("", "mark", 1 - len(self.worlds)))
         if len(self._possible) > 1:
             self._is_certain = False
+
+    def _with_commit(self, picture: Picture, name: Any, number: Any, mode: Any) -> Picture:
+        """A picture in which the cluster has a new name: its renaming is in doubt, and what is committed is in it."""
+        if name not in picture.clusters:
+            for renamed in picture.clusters.keys() - self._possible[0].clusters.keys():
+                picture = picture.has(renamed, picture.clusters[renamed].in_flight(number, mode))
+        return picture
 
     def _meet_fate(self, worker: Worker, verb: str, answer: Answer) -> None:
         if answer.outcome == "stopped":
