@@ -31,6 +31,7 @@ from clusterdb import dbapi2
 from tests.support.stores import assert_clean
 
 CURSORS = 3
+CANNOT_BE_BOUND = [("raised", "OverflowError"), ("raised", "UnicodeEncodeError")]
 SCHEMA = """
     CREATE TABLE t (id INTEGER PRIMARY KEY, a UNIQUE, b TEXT NOT NULL DEFAULT 'none', c REAL CHECK (c <> 13));
     CREATE TABLE u (x, y, PRIMARY KEY (x)) WITHOUT ROWID;
@@ -182,6 +183,9 @@ class Side:
 class SameCalls(RuleBasedStateMachine):
     """Every rule is one call of DB-API, made on both sides."""
 
+    error_before: Any = None
+    """The last error of SQLite's that the model has raised."""
+
     @initialize(detect=st.sampled_from([0, 0, 3]), level=st.sampled_from(["", "IMMEDIATE", None]))
     def connect(self, detect: int, level: Any) -> None:
         self.store = clusterdb.open(":memory:")
@@ -193,9 +197,11 @@ class SameCalls(RuleBasedStateMachine):
     def both(self, at: int, call: Any, *, has_rowcount: bool = True, has_lastrowid: bool = False) -> Any:
         model, ours = (side.outcome(call) for side in self.sides)
         is_unsupported = ours[0] == model[0] == "raised" and "is not supported" in str(ours[2])
-        # sqlite3 reports the error before, if there was one, when a value cannot be bound
-        is_of_before = ours[0] == model[0] == "raised" and ours[1] in ("OverflowError", "UnicodeEncodeError")
+        # for a value that cannot be bound sqlite3 reports the error before, if there was one
+        is_of_before = model == self.error_before and ours[:2] in CANNOT_BE_BOUND
         assert ours == model or is_unsupported or is_of_before
+        if model[0] == "raised" and isinstance(model[2], int):
+            self.error_before = model
         has_lastrowid = has_lastrowid and model[0] == "gave"
         seen = [side.seen(at, has_rowcount, has_lastrowid) for side in self.sides]
         assert seen[1] == seen[0]

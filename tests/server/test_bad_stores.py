@@ -13,12 +13,13 @@ from tests.support.tmpfs import run_on_tmpfs
 from vfs.format.layout import FORMAT, SLOT_BYTES, pack_header_sector, unpack_pool_header
 
 FULL_DISK = """
-import logging, os, sys
+import logging, sys
 import clusterdb
 from botocore.exceptions import ClientError
 from clusterdb.server import running
 from tests.server.processes import ARN, SECRET, client
 from tests.server.rds.helpers import clone, create
+from tests.support.tmpfs import filled
 
 logging.basicConfig(stream=sys.stdout)
 path = sys.argv[1]
@@ -37,16 +38,11 @@ with clusterdb.open(path + "/store") as store, running(store) as server:
             print(error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"])
 
     data.execute_statement(resourceArn=f"{ARN}prod", secretArn=SECRET, sql="CREATE TABLE t (body text)")
-    with open(path + "/filler", "wb", buffering=0) as filler:
-        try:
-            while filler.write(bytes(4096)):
-                pass
-        except OSError:
-            pass
-    codes(lambda _: execute("INSERT INTO t SELECT repeat('x', 100000) FROM generate_series(1, 100)"))
-    codes(lambda number: clone(rds, "prod", f"c{number}"))
-    print(len(rds.describe_db_clusters(DBClusterIdentifier="prod")["DBClusters"]), execute("SELECT count(*) FROM t"))
-    os.unlink(path + "/filler")
+    with filled(path):
+        codes(lambda _: execute("INSERT INTO t SELECT repeat('x', 100000) FROM generate_series(1, 100)"))
+        codes(lambda number: clone(rds, "prod", f"c{number}"))
+        clusters = rds.describe_db_clusters(DBClusterIdentifier="prod")["DBClusters"]
+        print(len(clusters), execute("SELECT count(*) FROM t"))
     print(clone(rds, "prod", "after")["DBClusterIdentifier"], store.check().problems)
 """
 

@@ -5,13 +5,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-__all__ = ["run_on_tmpfs"]
+__all__ = ["filled", "run_on_tmpfs"]
 
 _MOUNT = 'mount -t tmpfs -o size=24m none "$1" && shift && exec "$@"'
+
+
+@contextmanager
+def filled(path: str) -> Iterator[None]:
+    """For such programs: a file takes all that is free there while the body runs."""
+    filler = Path(path) / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    yield
+    filler.unlink()
 
 
 def run_on_tmpfs(path: Path, program: str, *arguments: str, **variables: str) -> str:

@@ -10,8 +10,9 @@ from tests.support.tmpfs import run_on_tmpfs
 from vfs.plane import available
 
 FULL_TMPFS = """
-import os, sys
+import sys
 import apsw, clusterdb
+from tests.support.tmpfs import filled
 
 path = sys.argv[1]
 with clusterdb.open(path + "/store") as store:
@@ -33,18 +34,12 @@ with clusterdb.open(path + "/store") as store:
         store.shrink()
     clones = [prod.clone(f"dev{number}") for number in range(300)]
     connections = [clone.connect() for clone in clones]
-    with open(path + "/filler", "wb", buffering=0) as filler:
-        try:
-            while filler.write(bytes(4096)):
-                pass
-        except OSError:
-            pass
-    for connection in connections:
-        try:
-            connection.execute("UPDATE t SET v = 1 WHERE id = 1")
-        except apsw.FullError:
-            print("full")
-    os.unlink(path + "/filler")
+    with filled(path):
+        for connection in connections:
+            try:
+                connection.execute("UPDATE t SET v = 1 WHERE id = 1")
+            except apsw.FullError:
+                print("full")
     for connection in connections:
         connection.execute("UPDATE t SET v = 1 WHERE id = 1")
         connection.close()
@@ -55,7 +50,8 @@ print("done")
 
 SYNCED = """
 import os, sys
-import apsw, clusterdb
+import clusterdb
+from tests.support.tmpfs import filled
 
 path = sys.argv[1]
 with clusterdb.open(path + "/store") as store:
@@ -67,18 +63,12 @@ with clusterdb.open(path + "/store") as store:
             "WITH RECURSIVE c(x) AS (VALUES (?1) UNION ALL SELECT x + 1 FROM c WHERE x < ?1 + 19)"
             "INSERT INTO t SELECT x, 0, zeroblob(4000) FROM c", (first,)
         )
-    with open(path + "/filler", "wb", buffering=0) as filler:
-        try:
-            while filler.write(bytes(4096)):
-                pass
-        except OSError:
-            pass
-    before = os.path.getsize(path + "/store/pool")
-    connection.execute("PRAGMA synchronous = FULL")
-    for number in range(1000):
-        connection.execute("UPDATE t SET v = v + 1 WHERE id = ?", (37 * number % 900,))
-    assert os.path.getsize(path + "/store/pool") == before
-    os.unlink(path + "/filler")
+    with filled(path):
+        before = os.path.getsize(path + "/store/pool")
+        connection.execute("PRAGMA synchronous = FULL")
+        for number in range(1000):
+            connection.execute("UPDATE t SET v = v + 1 WHERE id = ?", (37 * number % 900,))
+        assert os.path.getsize(path + "/store/pool") == before
     connection.close()
     assert store.check().ok
 print("done")

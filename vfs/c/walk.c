@@ -35,7 +35,8 @@ static bool walk_below(Walk *walk, Entry entry, int level, uint32_t number, Entr
     if (walk->found->count >= walk->count_max)
         return fail(error, E_CORRUPTION, "version %llu reaches more than its %llu slots",
                     (unsigned long long)walk->version->version, (unsigned long long)walk->version->slot_count);
-    if (!superseded_add(walk->found, entry.slot, entry.birth, walk->other->version)) return fail(error, E_MEMORY, "out of memory");
+    if (!superseded_add(walk->found, entry.slot, entry.birth, walk->other->version))
+        return fail(error, E_MEMORY, "out of memory");
     if (level < 0) return true;
     Entry node[FANOUT], against[FANOUT];
     const Entry *read = read_node(walk->store, &entry, level, number, error);

@@ -54,8 +54,10 @@ from vfs.storage.slot_map import SlotMap
 __all__ = ["Session", "SharedTables", "session_count_max"]
 
 _SPARE_SLOTS = 32
-_RUN_PAUSE = 64
 """The most slots that a session reserves in addition to those it needs now; the number doubles with every time."""
+
+_RUN_PAUSE = 64
+"""Commits that do not look for a run of slots for all that they write, after there was none."""
 
 
 _VOLUME_TABLE = VOLUME_TABLE_BYTE // 8

@@ -49,7 +49,7 @@ _SLACK_SLOTS = 2048
 """The number of free slots that never prevents the pool from growing for a run."""
 
 _WINDOW_SLOTS = 512
-"""The distance in which a run for a whole commit is looked for."""
+"""The distance in which a run is looked for first; one for a whole commit is not looked for elsewhere."""
 
 
 def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
@@ -252,12 +252,12 @@ class SlotMap:
         location: therefore the next slots for small transactions are filled with zeros.
         """
         # A pool that is longer than the map states: the process that was growing it died, or the map is damaged.
-        slot_count = max(self.slot_count, os.fstat(self._pool_fd).st_size // SLOT_BYTES)
+        length = os.fstat(self._pool_fd).st_size
+        slot_count = max(self.slot_count, length // SLOT_BYTES)
         prepare = count <= PREPARED_SLOTS
         wanted = slot_count + (PREPARED_SLOTS if prepare else count)
         if wanted > SLOT_COUNT_MAX:
             raise PoolFullError(f"the pool cannot have more than {SLOT_COUNT_MAX} slots")
-        length = os.fstat(self._pool_fd).st_size
         try:
             self._extend(wanted)
             zeros = [bytes(_FOLIO_SLOTS * SLOT_BYTES)]

@@ -369,12 +369,13 @@ class WriteTransaction:
         pages = sorted(self._staged)
         for page in pages:
             editor.leaf(page >> 8)
-        slot_count = editor.node_count() + len(pages)
+        node_count = editor.node_count()
+        slot_count = node_count + len(pages)
         if is_synced and 0 < slot_count <= SYNCED_RUN_SLOTS and self._session.prepare_run(slot_count):
             first = pages
         else:
             first = pages[:1] if pages[:1] == [0] else []
-        run = self._take(editor.node_count() + len(first), as_run=True)
+        run = self._take(node_count + len(first), as_run=True)
         writes = self._place_pages(pages[len(first) :]) + self._place_pages(first, run)
 
         def place(node: bytearray) -> int:
