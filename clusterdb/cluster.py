@@ -80,19 +80,19 @@ class ClusterVerbs:
         Raises ClusterNotFoundError, EndpointNotFoundError, ClusterStateError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError.
         """
-        from clusterdb.access import untrusted
-        from clusterdb.clusters import connecting
+        from clusterdb.access.untrusted import check_options, prepared
+        from clusterdb.clusters.connecting import connect, connect_past
 
-        untrusted.check_options(trusted=trusted, limits=limits)
+        check_options(trusted=trusted, limits=limits)
         if at is not None:
             if endpoint != "writer":
                 raise InvalidArgumentError(
                     f"endpoint '{endpoint}': instances show the present: omit the endpoint for a point in the past"
                 )
-            connection = connecting.connect_past(self.context, self, at)
+            connection = connect_past(self.context, self, at)
         else:
-            connection = connecting.connect(self.context, self, endpoint, read_only=read_only)
-        return untrusted.prepared(connection, trusted=trusted, limits=limits)
+            connection = connect(self.context, self, endpoint, read_only=read_only)
+        return prepared(connection, trusted=trusted, limits=limits)
 
     # --- instances --------------------------------------------------------------------------------------------------
     @uninterrupted
@@ -218,9 +218,9 @@ class ClusterVerbs:
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError; QuorumError if it would have copies on fewer than four nodes.
         """
-        from clusterdb.clusters import cloning
+        from clusterdb.clusters.cloning import clone as create_clone
 
-        row = cloning.clone(self.context, self, name, at, copy_type, with_zones(settings, self.context.path))
+        row = create_clone(self.context, self, name, at, copy_type, with_zones(settings, self.context.path))
         clone = self._handle(row)
         if row.settings.zones:
             clone.begin_copies()
@@ -540,10 +540,10 @@ class ClusterVerbs:
 
         Raises ClusterNotFoundError.
         """
-        from clusterdb.clusters import changing
+        from clusterdb.clusters.changing import delete
 
         self.context.require_writable()
-        changing.delete(self.context, self.context.row_of(self))
+        delete(self.context, self.context.row_of(self))
 
     @uninterrupted
     def export(

@@ -114,9 +114,9 @@ def repair(path: str | os.PathLike[str] | None = None, *, progress: Progress | N
 
 def _resolve(context: Context, name: str) -> Target:
     """The volume that a name refers to, for the VFS.  Raises LookupError with a message for the user."""
-    from clusterdb.clusters import connecting
+    from clusterdb.clusters.connecting import resolve
 
-    return connecting.resolve(context, name)
+    return resolve(context, name)
 
 
 def _look_elsewhere(pages: PageStore) -> None:

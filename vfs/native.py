@@ -38,7 +38,7 @@ from vfs import _native  # isort: skip
 
 __all__ = ["NativePlane", "NativeVFS", "plane"]
 
-INTERFACE = 4
+INTERFACE = 5
 """The number of the interface between this module and ``vfs/c/module.c``, which is compiled into ``vfs._native``."""
 
 _KINDS: tuple[type[Exception], ...] = (
@@ -386,6 +386,15 @@ class NativePlane:
     def mixed_vfs(self, name: str, pool: Pool, resolve: Resolver, durability: Durability) -> StoreVFS:
         """Register a :class:`MixedVFS`."""
         return MixedVFS(name, pool, resolve, durability)
+
+    def connect_plain(self, path: str) -> apsw.Connection:
+        """Open a plain database, the frames of whose transactions are written to its log at once (``vfs/c/log.c``)."""
+        name = _native.begin_log_vfs(ClusterVFS.plain_name())
+        try:
+            ClusterVFS.add_name(name)
+            return apsw.Connection(path, vfs=name)
+        finally:
+            _native.end_log_vfs(name)
 
     def open_volume(
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None

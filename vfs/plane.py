@@ -18,6 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+import apsw
+
 from vfs.abc import Durability, Handle, Resolver, StoreVFS
 from vfs.errors import UnknownDataPlaneError
 from vfs.registry import VolumeRow
@@ -39,6 +41,9 @@ class DataPlane(Protocol):
     def vfs(self, name: str, pool: Pool, resolve: Resolver, durability: Durability) -> StoreVFS:
         """Register a VFS under ``name``; ``durability`` is the initial setting of its connections."""
 
+    def connect_plain(self, path: str) -> apsw.Connection:
+        """Open a plain database with a write-ahead log, such as the catalog.  Raises apsw.Error."""
+
     def open_volume(
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None
     ) -> Handle:
@@ -53,6 +58,10 @@ class PythonPlane:
     def vfs(self, name: str, pool: Pool, resolve: Resolver, durability: Durability) -> StoreVFS:
         """Register a :class:`vfs.sqlite.vfs.ClusterVFS`."""
         return ClusterVFS(name, pool, resolve, durability)
+
+    def connect_plain(self, path: str) -> apsw.Connection:
+        """Open a plain database by the VFS for plain files."""
+        return apsw.Connection(path, vfs=ClusterVFS.plain_name())
 
     def open_volume(
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None
@@ -75,6 +84,11 @@ class MixedPlane:
         """Register a VFS that opens every other file in C."""
         vfs: StoreVFS = self._native.mixed_vfs(name, pool, resolve, durability)
         return vfs
+
+    def connect_plain(self, path: str) -> apsw.Connection:
+        """Open a plain database as the plane in C does."""
+        connection: apsw.Connection = self._native.connect_plain(path)
+        return connection
 
     def open_volume(
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None

@@ -159,7 +159,7 @@ def check_options(*, trusted: bool, limits: Limits | None) -> None:
     """Raise InvalidArgumentError for options that are invalid or contradict each other."""
     if not isinstance(trusted, bool):
         raise InvalidArgumentError(f"trusted={trusted!r}: use True or False")
-    if not isinstance(limits, Limits | None):
+    if limits is not None and not isinstance(limits, Limits):
         raise InvalidArgumentError(f"limits={limits!r}: use a clusterdb.Limits")
     if trusted and limits is not None:
         raise InvalidArgumentError("limits= is for untrusted connections: add trusted=False, or omit limits=")

@@ -44,6 +44,7 @@ from vfs.failpoints import reach
 from vfs.format.shared import ReadersHeader
 from vfs.holds import begin_busy, busy, end_busy
 from vfs.interrupts import uninterrupted
+from vfs.plane import chosen
 from vfs.sqlite.vfs import ClusterVFS
 
 if TYPE_CHECKING:
@@ -122,8 +123,7 @@ class Database:
             path = Path(self._copy.name, "catalog.db") if self._copy is not None else self._path
             if path is not None:  # readable by its owner only, and never opened through a link
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-            # Not through a store's own VFS, which may be the default VFS: it refuses the files of stores.
-            connection = apsw.Connection(str(path) if path else ":memory:", vfs=ClusterVFS.plain_name())
+            connection = chosen().connect_plain(str(path) if path else ":memory:")
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
             self._timeout_ms = _BUSY_TIMEOUT_MS
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
@@ -281,8 +281,12 @@ class Database:
 
         Raises the errors of :meth:`query`.
         """
-        row: _R | None = self.recall(key)
-        return self._read_row(key, read, argument) if row is None else row
+        words = self._words
+        if words is not None and (self._depth or words.catalog_begun == self._generation):  # as in recall()
+            row: _R | None = self._rows.get(key)
+            if row is not None:
+                return row
+        return self._read_row(key, read, argument)
 
     def _read_row(self, key: Key, read: Callable[[Any], _R | None], argument: object) -> _R | None:
         with self._guard:

@@ -166,7 +166,8 @@ def _connect_to(
             )
     finally:
         context.local.known = None
-    connection.storage_node_count = sum(len(urls) for _, *urls in row.settings.zones)
+    if row.settings.zones:
+        connection.storage_node_count = sum(len(urls) for _, *urls in row.settings.zones)
     if isinstance(connection, sqlite.InstanceConnection):
         faults.prepare(context, cluster, instance, through.state if through is not None else None, connection)
         if through is not None:

@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 
 /* Number of the interface to vfs/native.py, which has the same: change both whenever a call or its meaning changes. */
-#define INTERFACE 4
+#define INTERFACE 5
 
 extern const sqlite3_api_routines *loaded_api;
 
@@ -1187,6 +1187,27 @@ static PyObject *crc32(PyObject *module, PyObject *data)
     return PyLong_FromUnsignedLong(crc32_of(bytes, (size_t)length));
 }
 
+static PyObject *begin_log_vfs(PyObject *module, PyObject *plain)
+{
+    (void)module;
+    PyObject *bytes = PyUnicode_AsUTF8String(plain);
+    if (!bytes) return NULL;
+    const char *name = loaded_api ? log_vfs_begin(loaded_api, PyBytes_AsString(bytes)) : NULL;
+    if (!name) PyErr_Format(PyExc_ValueError, "BUG: no VFS for logs upon '%S'", plain);
+    Py_DECREF(bytes);
+    return name ? PyUnicode_FromString(name) : NULL;
+}
+
+static PyObject *end_log_vfs(PyObject *module, PyObject *name)
+{
+    (void)module;
+    PyObject *bytes = PyUnicode_AsUTF8String(name);
+    if (!bytes) return NULL;
+    log_vfs_end(loaded_api, PyBytes_AsString(bytes));
+    Py_DECREF(bytes);
+    Py_RETURN_NONE;
+}
+
 static PyObject *fence(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -1202,6 +1223,8 @@ static PyMethodDef module_methods[] = {
     {"replace_clock", replace_clock, METH_O, "Whether the clocks call those of vfs.storage.device.CALLS."},
     {"set_limits", set_limits, METH_VARARGS, "set_limits(staged pages of a transaction, sessions, patience with a lock in s)"},
     {"crc32", crc32, METH_O, "The crc32 of bytes."},
+    {"begin_log_vfs", begin_log_vfs, METH_O, "begin_log_vfs(plain): register a VFS that combines writes to logs."},
+    {"end_log_vfs", end_log_vfs, METH_O, "end_log_vfs(name): unregister it, which databases may go on to use."},
     {"fence", fence, METH_NOARGS, "Order earlier stores before later loads."},
     {NULL, NULL, 0, NULL},
 };

@@ -22,15 +22,16 @@ from functools import partial
 from vfs.abc import FOREVER, Superseded
 from vfs.errors import CorruptionError, PoolFullError, RegistryBusyError
 from vfs.failpoints import reach
+from vfs.format.layout import Version
 from vfs.format.shared import DROPPED, FLAGS, HALTED, LIVE, VolumeRecord
 from vfs.holds import Holds
 from vfs.reclaim.absorb import absorb
 from vfs.reclaim.queue import ReclaimQueue
-from vfs.reclaim.unreachable import of_dropped_head, of_dropped_past, of_pin
+from vfs.reclaim.unreachable import of_dropped_head, of_dropped_past, of_pin, of_removed
 from vfs.registry import IN_USE, PinRow, VolumeRow, VolumeState
 from vfs.storage.heads import durable_version, head_of
 from vfs.storage.sessions import Session
-from vfs.storage.volumes import marked
+from vfs.storage.volumes import Marked
 
 __all__ = ["SHORT_PAST", "Cleanup"]
 
@@ -74,10 +75,14 @@ class _Left:
 
 @dataclass(slots=True)
 class _Lone:
-    """A volume that is dropped and that nothing depends on, and its source, which is in use."""
+    """A volume that is dropped and that nothing depends on, and its source, which is in use.
+
+    ``head`` is None if the volume's head slot is damaged.
+    """
 
     row: VolumeRow
     source: VolumeRow | None
+    head: Version | None
 
 
 _NOTHING_LEFT = _Left([], set())
@@ -161,7 +166,7 @@ class Cleanup:
             try:
                 with transaction:
                     change()
-                    with marked(shared, _closed(shared)):  # before readers are counted
+                    with Marked(shared, _closed(shared)):  # before readers are counted
                         reach("drop: closed to readers")
                         lone = self._lone(session, row, holds)
                         if lone is not None:
@@ -229,15 +234,22 @@ class Cleanup:
                 if hold is None:
                     return None
                 own.add(hold)
-            if registry.has_pins(row.volume) or self._is_large(current) or self.queue.reader_pins(session, current):
+            if registry.has_pins(row.volume):
+                return None
+            head = self._readable_head(current)
+            if (head is not None and head.own_count > _LARGE_SLOTS) or self.queue.reader_pins(session, current):
                 return None
             own.pass_to(holds)
-        return _Lone(current, source)
+        return _Lone(current, source, head)
 
     def _collect_lone(self, lone: _Lone) -> _Work:
         """As :meth:`_collect`, for a volume and the pin of its base: the cost does not depend on other pins (C1)."""
         registry, row, source = self._pool.registry, lone.row, lone.source
-        own = self._unreachable(of_dropped_past, row, []) + self._unreachable(of_dropped_head, row, [])
+        own: list[Superseded] = []
+        if lone.head is not None:
+            own = self._unreachable(of_removed, row, lone.head)
+        else:
+            self._pool.slot_map.note_leaks()
         work = _Work(removed=[row], freed=[(row, own)])
         work.forget.append(partial(registry.remove_volume, row.volume))
         if registry.is_bare(row.volume) and not row.retained:
@@ -299,11 +311,15 @@ class Cleanup:
         shared = self._pool.volume(row)
         return bool(row.retained) and (shared.version - row.retained > SHORT_PAST or shared.written > _LARGE_SLOTS)
 
-    def _is_large(self, row: VolumeRow) -> bool:
+    def _readable_head(self, row: VolumeRow) -> Version | None:
         try:
-            return head_of(self._pool, row).own_count > _LARGE_SLOTS
+            return head_of(self._pool, row)
         except CorruptionError:
-            return False
+            return None
+
+    def _is_large(self, row: VolumeRow) -> bool:
+        head = self._readable_head(row)
+        return head is not None and head.own_count > _LARGE_SLOTS
 
     # --- the work ---------------------------------------------------------------------------------------------------
     def _do(self, session: Session, rows: Iterable[VolumeRow]) -> _Left:

@@ -144,7 +144,9 @@ class ReclaimQueue:
     def _waiting_of(self, row: VolumeRow) -> _Waiting | None:
         """What this process has to free in a volume, in either data plane (the caller holds the volume lock)."""
         if self.pool.companion is not None:
-            self.enqueue(row, self.pool.companion.take_waiting(row), self._synced_to(row))
+            items = self.pool.companion.take_waiting(row)
+            if items:
+                self.enqueue(row, items, self._synced_to(row))
         return self._waiting.get(row.volume)
 
     def _hand_back(self, waiting: _Waiting) -> None:

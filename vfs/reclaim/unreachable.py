@@ -19,10 +19,10 @@ from vfs.storage.heads import find_record, head_of, retained
 from vfs.storage.pool import Pool
 from vfs.storage.walk import only_in
 
-__all__ = ["first_behind", "of_dropped_head", "of_dropped_past", "of_past", "of_pin"]
+__all__ = ["first_behind", "of_dropped_head", "of_dropped_past", "of_past", "of_pin", "of_removed"]
 
-_NOTHING = Version(0, 0, 0, 0, 0, 0, 0, HOLE)
-"""A version that reaches nothing."""
+_NOTHING = Version(0, FOREVER, 0, 0, 0, 0, 0, HOLE)
+"""A version, behind all others, that reaches nothing."""
 
 
 def of_pin(pool: Pool, row: VolumeRow, pin: PinRow, others: list[int]) -> list[Superseded]:
@@ -63,15 +63,15 @@ def of_past(pool: Pool, row: VolumeRow, pins: list[int], last: Version) -> Itera
         if record is not None:
             records[pin] = record
     kept, born_after = [*(records[number] for number in sorted(records)), last], row.base.version
-    items: Iterable[Superseded]
-    if pool.companion is not None and len(records) == len(retained_versions):
-        items = pool.companion.unshared(kept, born_after)
-    else:
-        items = chain.from_iterable(
+    items = (
+        _unshared_in_turn(pool, kept, born_after)
+        if len(records) == len(retained_versions)
+        else chain.from_iterable(
             _unshared(pool, version, behind, born_after, behind.version)
             for version, behind in pairwise(kept)
             if version.version in retained_versions
         )
+    )
     return (item for item in items if not pins or holder_of(pins, item[1], item[2]) is None)
 
 
@@ -84,6 +84,22 @@ def _unshared(pool: Pool, version: Version, behind: Version | None, born_after: 
         ]
     walk = only_in(pool.read_slot, version, [behind] if behind is not None else [], born_after)
     return [(at.entry.slot, at.entry.birth, death) for at in walk]
+
+
+def _unshared_in_turn(pool: Pool, versions: list[Version], born_after: int) -> Iterable[Superseded]:
+    """The slots that each of the versions reaches, and the one behind it does not."""
+    if pool.companion is not None:
+        return pool.companion.unshared(versions, born_after)
+    return chain.from_iterable(
+        _unshared(pool, version, behind, born_after, behind.version) for version, behind in pairwise(versions)
+    )
+
+
+def of_removed(pool: Pool, row: VolumeRow, head: Version) -> list[Superseded]:
+    """The slots that only a volume without pins holds, by its past and its head, and the head slot."""
+    past = retained(pool, row, head.version - 1) if row.retained else ()
+    items = _unshared_in_turn(pool, [*past, head, _NOTHING], row.base.version)
+    return [*items, (row.head_slot, FOREVER - 1, FOREVER)]
 
 
 def of_dropped_past(pool: Pool, row: VolumeRow, pins: list[int]) -> list[Superseded]:

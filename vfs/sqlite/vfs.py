@@ -81,7 +81,7 @@ class ClusterVFS(apsw.VFS):
 
     @classmethod
     def plain_name(cls) -> str:
-        """The VFS for plain files: the default one, or the next if that is a ClusterVFS."""
+        """The VFS for plain files: the default one, or the next if that is one of a store, which refuses its files."""
         return next(name for name in apsw.vfs_names() if name not in cls._names)
 
     # --- VFS methods ------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 
+_SECTOR_WORDS = SECTOR_BYTES // 8
 _unpack = lru_cache(maxsize=1024)(unpack_version)
 
 
@@ -92,10 +93,9 @@ def find_record(pool: Pool, row: VolumeRow, version: int) -> Version | None:
         return chosen
     head = pool.read_slot(row.head_slot)
     words = head.cast("Q")
-    for first in range(0, HEAD_SECTORS * SECTOR_BYTES, SECTOR_BYTES):
-        at = first >> 3
+    for at in range(0, HEAD_SECTORS * _SECTOR_WORDS, _SECTOR_WORDS):
         if words[at + 2] == version and words[at + 1] == row.volume:
-            record = _unpack(bytes(head[first : first + VERSION_RECORD_BYTES]))
+            record = _unpack(bytes(head[at << 3 : (at << 3) + VERSION_RECORD_BYTES]))
             if record is not None:
                 return record
     if pool.volume(row).retained:
@@ -109,8 +109,13 @@ def retained(pool: Pool, row: VolumeRow, last: int, first: int = 0) -> Iterator[
     if not oldest:
         return
     first = max(oldest, first)
-    elsewhere = {row.base.version, *(record.version for record in head_records(pool, row) if record is not None)}
+    words = pool.read_slot(row.head_slot).cast("Q")
+    sectors = range(0, HEAD_SECTORS * _SECTOR_WORDS, _SECTOR_WORDS)
+    elsewhere = {row.base.version, *(words[at + 2] for at in sectors if words[at + 1] == row.volume)}
     named = [find_record(pool, row, version) for version in sorted(elsewhere) if first <= version <= last]
+    if len(named) > last - first:  # all of them: the history need not be read
+        yield from filter(None, named)
+        return
     recorded = (
         record
         for record in pool.history.between(row.volume, first, last)
@@ -161,7 +166,7 @@ def newest_at(pool: Pool, row: VolumeRow, time_ns: int, first: int, last: int) -
 def _recorded_versions(pool: Pool, row: VolumeRow) -> list[tuple[int, int]]:
     """(version, durable version) in each sector of the head, whole or torn; (-1, -1) in a sector of another volume."""
     longs = pool.read_slot(row.head_slot).cast("Q")
-    sectors = range(0, COMMIT_SECTORS * SECTOR_BYTES >> 3, SECTOR_BYTES >> 3)
+    sectors = range(0, COMMIT_SECTORS * _SECTOR_WORDS, _SECTOR_WORDS)
     return [(longs[at + 2], longs[at + 3]) if longs[at + 1] == row.volume else (-1, -1) for at in sectors]
 
 

@@ -32,7 +32,7 @@ __all__ = [
     "fence_writers",
     "fencing",
     "halted",
-    "marked",
+    "Marked",
     "moving",
     "open_volume",
     "pin_head",
@@ -182,20 +182,26 @@ def _take_row(pool: Pool, session: Session, holds: Holds | None) -> int:
         locked.add(index)
 
 
-@contextmanager
-def marked(record: VolumeRecord, word: int) -> Iterator[None]:
-    """Set the id word of a volume for the body, in the catalog transaction that makes the change which it announces.
+class Marked:
+    """Sets the id word of a volume for the body, in the catalog transaction that makes the change which it announces.
 
     If the body fails, the word is as before when the transaction ends: later, another process may have changed it.  If
-    the commit fails, or the process dies, a reader clears the mark (:func:`vfs.storage.reader.successor`).
+    the commit fails, or the process dies, a reader clears the mark (:func:`vfs.storage.reader.successor`).  Signal
+    handlers are deferred.
     """
-    former = record.id
-    record.id = word
-    try:
-        yield
-    except BaseException:
-        record.id = former
-        raise
+
+    __slots__ = ("_former", "_record", "_word")
+
+    def __init__(self, record: VolumeRecord, word: int) -> None:
+        self._record, self._word = record, word
+
+    def __enter__(self) -> None:
+        self._former = self._record.id
+        self._record.id = self._word
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        if kind is not None:
+            self._record.id = self._former
 
 
 # --- moving and fencing -----------------------------------------------------------------------------------------------
@@ -217,7 +223,7 @@ def moving(pool: Pool, row: VolumeRow) -> Iterator[None]:
     with pool.registry.transaction():
         present = pool.registry.volume_row(row.volume)
         is_live = present is not None and present.state == VolumeState.LIVE  # else the record is another volume's
-        with marked(record, row.volume | MOVED) if is_live else nullcontext():
+        with Marked(record, row.volume | MOVED) if is_live else nullcontext():
             reach("move: handles told")
             yield
     reach("move: committed")

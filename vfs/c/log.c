@@ -1,0 +1,244 @@
+/* A VFS for the catalog: it writes the frames that a transaction adds to a write-ahead log at once.
+**
+** SQLite writes a frame in two calls, its header of 24 bytes and its page, and a catalog transaction has half a dozen of
+** them.  Files of other kinds are opened by the plain VFS in place, and cost nothing.
+**
+**     L1  What is kept back is the end of a transaction that nobody can see yet: it is written before anything else is
+**         done with the log, and with the page of the frame that commits.  SQLite publishes the frames, in the shared
+**         index of the log, only after that call, so their readers find them, and a process that dies afterwards leaves
+**         them for recovery.  An error of the write is the error of that call.
+**     L2  A header that SQLite writes anew, over one that it has just read there, is written at once: it does this at the
+**         end of a transaction that has changed frames which it had spilled (walRewriteChecksums in SQLite's wal.c), and
+**         no page follows.
+**
+** The log has the format of https://sqlite.org/fileformat2.html, section 4.1.
+*/
+#include "vfs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FRAME_HEADER_BYTES = 24,
+    COMMIT_BYTE = 4, /* in the header of a frame: the size of the database in pages if the frame commits, or zeros */
+    KEPT_MAX = 16 << 10,
+};
+
+typedef struct LogFile {
+    sqlite3_file base;
+    sqlite3_file *plain;
+    uint8_t *kept;
+    int kept_bytes;
+    sqlite3_int64 kept_at; /* their offset in the file */
+    sqlite3_int64 read_at; /* the offset of the last read */
+    bool commits;          /* the page that is expected now is that of a frame which commits */
+} LogFile;
+
+static LogFile *log_of(sqlite3_file *file)
+{
+    return (LogFile *)(void *)file;
+}
+
+/* The file of the plain VFS after what was kept back has been written to it (L1). */
+static int flush(LogFile *log)
+{
+    int bytes = log->kept_bytes;
+    log->kept_bytes = 0;
+    log->commits = false;
+    return bytes ? log->plain->pMethods->xWrite(log->plain, log->kept, bytes, log->kept_at) : SQLITE_OK;
+}
+
+static int log_write(sqlite3_file *file, const void *data, int amount, sqlite3_int64 offset)
+{
+    LogFile *log = log_of(file);
+    bool is_header = amount == FRAME_HEADER_BYTES, is_rewritten = is_header && offset == log->read_at; /* L2 */
+    bool is_next = log->kept_bytes && offset == log->kept_at + log->kept_bytes;
+    log->read_at = -1;
+    if (log->kept_bytes && (!is_next || log->kept_bytes + amount > KEPT_MAX)) {
+        bool commits = log->commits && is_next;
+        int result = flush(log);
+        if (result != SQLITE_OK) return result;
+        log->commits = commits;
+    }
+    if (is_rewritten || (!is_header && !log->kept_bytes) || amount > KEPT_MAX) {
+        log->commits = false;
+        return log->plain->pMethods->xWrite(log->plain, data, amount, offset);
+    }
+    if (!log->kept_bytes) log->kept_at = offset;
+    memcpy(log->kept + log->kept_bytes, data, (size_t)amount);
+    log->kept_bytes += amount;
+    if (is_header) {
+        static const uint8_t none[4];
+        log->commits = memcmp((const uint8_t *)data + COMMIT_BYTE, none, sizeof none) != 0;
+        return SQLITE_OK;
+    }
+    return log->commits ? flush(log) : SQLITE_OK;
+}
+
+static int log_read(sqlite3_file *file, void *buffer, int amount, sqlite3_int64 offset)
+{
+    LogFile *log = log_of(file);
+    int result = flush(log);
+    log->read_at = offset;
+    return result != SQLITE_OK ? result : log->plain->pMethods->xRead(log->plain, buffer, amount, offset);
+}
+
+static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    LogFile *log = log_of(file);
+    int result = flush(log);
+    return result != SQLITE_OK ? result : log->plain->pMethods->xTruncate(log->plain, size);
+}
+
+static int log_sync(sqlite3_file *file, int flags)
+{
+    LogFile *log = log_of(file);
+    int result = flush(log);
+    return result != SQLITE_OK ? result : log->plain->pMethods->xSync(log->plain, flags);
+}
+
+static int log_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+    LogFile *log = log_of(file);
+    int result = flush(log);
+    return result != SQLITE_OK ? result : log->plain->pMethods->xFileSize(log->plain, size);
+}
+
+static int log_control(sqlite3_file *file, int operation, void *argument)
+{
+    LogFile *log = log_of(file);
+    int result = flush(log);
+    return result != SQLITE_OK ? result : log->plain->pMethods->xFileControl(log->plain, operation, argument);
+}
+
+/* Nothing of a committed transaction is kept back here (L1); an uncommitted end of the log is of no use. */
+static int log_close(sqlite3_file *file)
+{
+    LogFile *log = log_of(file);
+    free(log->kept);
+    log->kept = NULL;
+    return log->plain->pMethods->xClose(log->plain);
+}
+
+static int log_lock(sqlite3_file *file, int level)
+{
+    return log_of(file)->plain->pMethods->xLock(log_of(file)->plain, level);
+}
+
+static int log_unlock(sqlite3_file *file, int level)
+{
+    return log_of(file)->plain->pMethods->xUnlock(log_of(file)->plain, level);
+}
+
+static int log_check_reserved(sqlite3_file *file, int *is_reserved)
+{
+    return log_of(file)->plain->pMethods->xCheckReservedLock(log_of(file)->plain, is_reserved);
+}
+
+static int log_sector_size(sqlite3_file *file)
+{
+    return log_of(file)->plain->pMethods->xSectorSize(log_of(file)->plain);
+}
+
+static int log_characteristics(sqlite3_file *file)
+{
+    return log_of(file)->plain->pMethods->xDeviceCharacteristics(log_of(file)->plain);
+}
+
+static const sqlite3_io_methods log_methods = {
+    .iVersion = 1,
+    .xClose = log_close,
+    .xRead = log_read,
+    .xWrite = log_write,
+    .xTruncate = log_truncate,
+    .xSync = log_sync,
+    .xFileSize = log_size,
+    .xLock = log_lock,
+    .xUnlock = log_unlock,
+    .xCheckReservedLock = log_check_reserved,
+    .xFileControl = log_control,
+    .xSectorSize = log_sector_size,
+    .xDeviceCharacteristics = log_characteristics,
+};
+
+/* --- the VFS ------------------------------------------------------------------------------------------------------ */
+static sqlite3_vfs *plain_of(sqlite3_vfs *base)
+{
+    return ((Vfs *)base->pAppData)->plain;
+}
+
+static int open_file(sqlite3_vfs *base, const char *path, sqlite3_file *file, int flags, int *out_flags)
+{
+    sqlite3_vfs *plain = plain_of(base);
+    file->pMethods = NULL;
+    if (!(flags & SQLITE_OPEN_WAL)) return plain->xOpen(plain, path, file, flags, out_flags);
+    LogFile *log = log_of(file);
+    *log = (LogFile){.plain = (sqlite3_file *)(void *)(log + 1), .kept = malloc(KEPT_MAX), .read_at = -1};
+    log->plain->pMethods = NULL;
+    int result = log->kept ? plain->xOpen(plain, path, log->plain, flags, out_flags) : SQLITE_NOMEM;
+    if (log->plain->pMethods) {
+        file->pMethods = &log_methods; /* SQLite closes a file that has methods, although opening it failed */
+    } else {
+        free(log->kept);
+    }
+    return result;
+}
+
+static int delete_file(sqlite3_vfs *base, const char *path, int sync_directory)
+{
+    return plain_of(base)->xDelete(plain_of(base), path, sync_directory);
+}
+
+static int access_file(sqlite3_vfs *base, const char *path, int flags, int *result)
+{
+    return plain_of(base)->xAccess(plain_of(base), path, flags, result);
+}
+
+static int full_pathname(sqlite3_vfs *base, const char *path, int room, char *full)
+{
+    return plain_of(base)->xFullPathname(plain_of(base), path, room, full);
+}
+
+static void nothing_owned(void *owner)
+{
+    (void)owner;
+}
+
+static Vfs *stacked_upon(const sqlite3_api_routines *api, sqlite3_vfs *plain)
+{
+    static const VfsHooks hooks = {.released = nothing_owned};
+    static const char prefix[] = "clusterdb-log-";
+    static Vfs *all; /* by their names, linked by ``owner``: a few, which are never freed, since databases refer to them */
+    char name[256];
+    if (snprintf(name, sizeof name, "%s%s", prefix, plain->zName) >= (int)sizeof name) return NULL;
+    Vfs *vfs = all;
+    while (vfs && (strcmp(vfs->name, name) || vfs->base.szOsFile != (int)sizeof(LogFile) + plain->szOsFile))
+        vfs = vfs->owner;
+    if (!vfs && (vfs = vfs_new(api, plain, NULL, name, "", 0, &hooks, NULL))) {
+        vfs->base.szOsFile = (int)sizeof(LogFile) + plain->szOsFile;
+        vfs->base.xOpen = open_file;
+        vfs->base.xDelete = delete_file;
+        vfs->base.xAccess = access_file;
+        vfs->base.xFullPathname = full_pathname;
+        vfs->owner = all;
+        all = vfs;
+    }
+    if (vfs) vfs->plain = plain; /* another one may have that name by now */
+    return vfs;
+}
+
+const char *log_vfs_begin(const sqlite3_api_routines *api, const char *plain_name)
+{
+    sqlite3_vfs *plain = api->vfs_find(plain_name);
+    Vfs *vfs = plain ? stacked_upon(api, plain) : NULL;
+    if (!vfs || vfs_register(vfs) != SQLITE_OK) return NULL;
+    vfs->reference_count++; /* registered for that many */
+    return vfs->name;
+}
+
+void log_vfs_end(const sqlite3_api_routines *api, const char *name)
+{
+    sqlite3_vfs *found = api->vfs_find(name);
+    if (found && --((Vfs *)found->pAppData)->reference_count == 1) api->vfs_unregister(found);
+}
