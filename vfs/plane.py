@@ -18,12 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-import apsw
-
 from vfs.abc import Durability, Handle, Resolver, StoreVFS
 from vfs.errors import UnknownDataPlaneError
 from vfs.registry import VolumeRow
-from vfs.sqlite.vfs import ClusterVFS
+from vfs.sqlite.vfs import ClusterVFS, PlainConnection
 from vfs.storage.pool import Pool
 from vfs.storage.reader import Follow
 from vfs.storage.volumes import open_volume
@@ -41,7 +39,7 @@ class DataPlane(Protocol):
     def vfs(self, name: str, pool: Pool, resolve: Resolver, durability: Durability) -> StoreVFS:
         """Register a VFS under ``name``; ``durability`` is the initial setting of its connections."""
 
-    def connect_plain(self, path: str) -> apsw.Connection:
+    def connect_plain(self, path: str) -> PlainConnection:
         """Open a plain database with a write-ahead log, such as the catalog.  Raises apsw.Error."""
 
     def open_volume(
@@ -59,9 +57,9 @@ class PythonPlane:
         """Register a :class:`vfs.sqlite.vfs.ClusterVFS`."""
         return ClusterVFS(name, pool, resolve, durability)
 
-    def connect_plain(self, path: str) -> apsw.Connection:
+    def connect_plain(self, path: str) -> PlainConnection:
         """Open a plain database by the VFS for plain files."""
-        return apsw.Connection(path, vfs=ClusterVFS.plain_name())
+        return ClusterVFS.connect_plain(path)
 
     def open_volume(
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None
@@ -85,9 +83,9 @@ class MixedPlane:
         vfs: StoreVFS = self._native.mixed_vfs(name, pool, resolve, durability)
         return vfs
 
-    def connect_plain(self, path: str) -> apsw.Connection:
+    def connect_plain(self, path: str) -> PlainConnection:
         """Open a plain database as the plane in C does."""
-        connection: apsw.Connection = self._native.connect_plain(path)
+        connection: PlainConnection = self._native.connect_plain(path)
         return connection
 
     def open_volume(

@@ -120,11 +120,11 @@ class Registry(Protocol):
     def transaction(self, *, waits: bool = True) -> AbstractContextManager[None]:
         """A catalog transaction, durable when it ends.  Raises RegistryBusyError."""
 
-    def seal(self) -> None:
+    def seal(self, *, waits: bool = False) -> None:
         """Commit durably, which overwrites the frames that a process which died in its commit left in the log.
 
         Otherwise its commit could take effect when the log is recovered, after others have acted as if it had never
-        happened.  Raises RegistryBusyError at once if another process is in a transaction.
+        happened.  Raises RegistryBusyError if another process is in a transaction, at once unless it ``waits``.
         """
 
     def remove_pin(self, volume: int, version: int, holder: str) -> None:

@@ -44,7 +44,6 @@ from vfs.failpoints import reach
 from vfs.format.shared import ReadersHeader
 from vfs.holds import begin_busy, busy, end_busy
 from vfs.interrupts import uninterrupted
-from vfs.plane import chosen
 from vfs.sqlite.vfs import ClusterVFS
 
 if TYPE_CHECKING:
@@ -71,10 +70,17 @@ class Database:
     """The connection to ``catalog.db``, and transactions on it."""
 
     def __init__(
-        self, path: Path | None, *, store_id: bytes, read_only: bool = False, disposable: bool = False
+        self,
+        path: Path | None,
+        connect: Callable[[str], apsw.Connection],
+        *,
+        store_id: bytes,
+        read_only: bool = False,
+        disposable: bool = False,
     ) -> None:
         """Open the catalog, or create an empty one with this identity.
 
+        ``connect`` opens a plain database: not through a store's own VFS, which refuses the files of stores.
         ``read_only``: nothing is written; recovery works in a temporary copy, which is deleted with this object.
         ``disposable``: no transaction is synced; a power failure may undo the last ones.
 
@@ -83,6 +89,7 @@ class Database:
         self._guard = threading.RLock()
         self._depth = 0
         self._path = path
+        self._connect = connect
         # EXTRA also syncs the deletion of the rollback journal, which could otherwise reappear after a power failure
         self._synchronous = "NORMAL" if disposable else "EXTRA"
         self._copy = _copy_of(path) if read_only and path is not None else None
@@ -123,7 +130,7 @@ class Database:
             path = Path(self._copy.name, "catalog.db") if self._copy is not None else self._path
             if path is not None:  # readable by its owner only, and never opened through a link
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-            connection = chosen().connect_plain(str(path) if path else ":memory:")
+            connection = self._connect(str(path) if path else ":memory:")
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
             self._timeout_ms = _BUSY_TIMEOUT_MS
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
@@ -422,16 +429,16 @@ class Database:
             self._generation = number
         reach("catalog: committed")
 
-    def seal(self) -> None:
+    def seal(self, *, waits: bool = False) -> None:
         """Overwrite the frames that a process which died in its commit may have left in the log.
 
-        Raises StoreBusyError at once if another process is in a transaction, and in a transaction of this object: until
-        that commits, and if it does not, the frames stay.
+        Raises StoreBusyError if another process is in a transaction, at once unless it ``waits``; and in a transaction
+        of this object: until that commits, and if it does not, the frames stay.
         """
         with self._guard:  # another thread's transaction is waited for
             if self._depth:
                 raise StoreBusyError(f"the store's catalog {self._path} cannot be sealed in a transaction")
-            with self.transaction(waits=False):
+            with self.transaction(waits=waits):
                 self.change("UPDATE store SET seal = seal + 1")
 
     def _seal(self) -> None:

@@ -24,7 +24,7 @@ from clusterdb.errors import (
 )
 from vfs.abc import Durability, Resolver
 from vfs.format.layout import unpack_pool_header
-from vfs.plane import chosen
+from vfs.plane import DataPlane, chosen
 from vfs.storage.device import is_read_only
 from vfs.store import POOL_FILES, PageStore, sync_directory
 
@@ -96,7 +96,7 @@ def open_context(path: str | os.PathLike[str] | None, options: Options) -> Conte
         plane = chosen()
         pages = PageStore(directory, create=True, verify_reads=options.verify_reads, read_only=read_only)
         try:
-            catalog = _start(where, directory, pages, options)
+            catalog = _start(where, directory, pages, plane, options)
         except BaseException:
             pages.close()
             raise
@@ -107,7 +107,7 @@ def open_context(path: str | os.PathLike[str] | None, options: Options) -> Conte
     return Context(where, pages, catalog, plane, read_only=read_only)
 
 
-def _start(where: str, directory: Path | None, pages: PageStore, options: Options) -> Catalog:
+def _start(where: str, directory: Path | None, pages: PageStore, plane: DataPlane, options: Options) -> Catalog:
     """Open the catalog, and start the pool with it."""
     with pages.opening():
         pages.look_at_content()
@@ -117,7 +117,13 @@ def _start(where: str, directory: Path | None, pages: PageStore, options: Option
             raise CorruptStoreError(
                 f"store '{where}': catalog.db is missing or empty, but the pool is not: restore both from one backup"
             )
-        catalog = Catalog(path, store_id=os.urandom(16), read_only=pages.read_only, disposable=options.disposable)
+        catalog = Catalog(
+            path,
+            plane.connect_plain,
+            store_id=os.urandom(16),
+            read_only=pages.read_only,
+            disposable=options.disposable,
+        )
         try:
             pages.before_rebuild, pages.after_rebuild = options.before_rebuild, options.after_rebuild
             pages.start(catalog.volumes, catalog.store_id, rebuilds=options.rebuilds)

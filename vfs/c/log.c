@@ -3,11 +3,11 @@
 ** SQLite writes a frame in two calls, its header of 24 bytes and its page, and a catalog transaction has half a dozen of
 ** them.  Files of other kinds are opened by the plain VFS in place, and cost nothing.
 **
-**     L1  What is kept back is the end of a transaction that nobody can see yet: it is written before anything else is
+**     F1  What is kept back is the end of a transaction that nobody can see yet: it is written before anything else is
 **         done with the log, and with the page of the frame that commits.  SQLite publishes the frames, in the shared
 **         index of the log, only after that call, so their readers find them, and a process that dies afterwards leaves
 **         them for recovery.  An error of the write is the error of that call.
-**     L2  A header that SQLite writes anew, over one that it has just read there, is written at once: it does this at the
+**     F2  A header that SQLite writes anew, over one that it has just read there, is written at once: it does this at the
 **         end of a transaction that has changed frames which it had spilled (walRewriteChecksums in SQLite's wal.c), and
 **         no page follows.
 **
@@ -40,7 +40,7 @@ static LogFile *log_of(sqlite3_file *file)
     return (LogFile *)(void *)file;
 }
 
-/* The file of the plain VFS after what was kept back has been written to it (L1). */
+/* The file of the plain VFS after what was kept back has been written to it (F1). */
 static int flush(LogFile *log)
 {
     int bytes = log->kept_bytes;
@@ -52,19 +52,15 @@ static int flush(LogFile *log)
 static int log_write(sqlite3_file *file, const void *data, int amount, sqlite3_int64 offset)
 {
     LogFile *log = log_of(file);
-    bool is_header = amount == FRAME_HEADER_BYTES, is_rewritten = is_header && offset == log->read_at; /* L2 */
+    bool is_header = amount == FRAME_HEADER_BYTES, is_rewritten = is_header && offset == log->read_at; /* F2 */
     bool is_next = log->kept_bytes && offset == log->kept_at + log->kept_bytes;
     log->read_at = -1;
     if (log->kept_bytes && (!is_next || log->kept_bytes + amount > KEPT_MAX)) {
-        bool commits = log->commits && is_next;
         int result = flush(log);
         if (result != SQLITE_OK) return result;
-        log->commits = commits;
     }
-    if (is_rewritten || (!is_header && !log->kept_bytes) || amount > KEPT_MAX) {
-        log->commits = false;
+    if (is_rewritten || (!is_header && !log->kept_bytes) || amount > KEPT_MAX)
         return log->plain->pMethods->xWrite(log->plain, data, amount, offset);
-    }
     if (!log->kept_bytes) log->kept_at = offset;
     memcpy(log->kept + log->kept_bytes, data, (size_t)amount);
     log->kept_bytes += amount;
@@ -112,7 +108,7 @@ static int log_control(sqlite3_file *file, int operation, void *argument)
     return result != SQLITE_OK ? result : log->plain->pMethods->xFileControl(log->plain, operation, argument);
 }
 
-/* Nothing of a committed transaction is kept back here (L1); an uncommitted end of the log is of no use. */
+/* Nothing of a committed transaction is kept back here (F1); an uncommitted end of the log is of no use. */
 static int log_close(sqlite3_file *file)
 {
     LogFile *log = log_of(file);

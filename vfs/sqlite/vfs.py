@@ -36,10 +36,14 @@ from vfs.sqlite.results import translated
 from vfs.storage.pool import Pool
 from vfs.storage.volumes import open_volume
 
-__all__ = ["ClusterVFS"]
+__all__ = ["ClusterVFS", "PlainConnection"]
 
 _VOLUME_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 _SUPER_JOURNAL = re.compile(r"-mj[0-9A-F]{6}9[0-9A-F]{2}\Z")
+
+
+PlainConnection = apsw.Connection
+"""A connection to a plain database."""
 
 
 class ClusterVFS(apsw.VFS):
@@ -83,6 +87,11 @@ class ClusterVFS(apsw.VFS):
     def plain_name(cls) -> str:
         """The VFS for plain files: the default one, or the next if that is one of a store, which refuses its files."""
         return next(name for name in apsw.vfs_names() if name not in cls._names)
+
+    @classmethod
+    def connect_plain(cls, path: str) -> apsw.Connection:
+        """Open a plain database by the VFS for plain files.  Raises apsw.Error."""
+        return apsw.Connection(path, vfs=cls.plain_name())
 
     # --- VFS methods ------------------------------------------------------------------------------------------------
     def xFullPathname(self, name: str) -> str:
