@@ -112,7 +112,9 @@ def volume_holder(volume: int) -> str:
     return f"volume:{volume}"
 
 
+@lru_cache(maxsize=1024)
 def packed(version: Version) -> bytes:
+    """The record of a version; the base of many clones is packed once."""
     return pack_version(version)[:VERSION_RECORD_BYTES]
 
 

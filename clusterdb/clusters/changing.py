@@ -17,6 +17,7 @@ from clusterdb.past.retention import agree_with_settings
 from clusterdb.rules import status
 from clusterdb.rules.names import check_name
 from clusterdb.rules.settings import ClusterSettings
+from vfs.registry import VolumeRow
 from vfs.storage.volumes import fencing
 
 __all__ = ["change_status", "delete", "modify", "rename"]
@@ -82,7 +83,9 @@ def delete(context: Context, row: ClusterRow, require: Callable[[ClusterRow], No
     catalog = context.catalog
     _require_unprotected(row)
     ends: list[Callable[[], None]] = []
-    pasts = [volume for volume, _ in volumes_of(context, row) if volume.volume != row.volume]
+    pasts: list[VolumeRow] = []
+    if catalog.clusters.pasts(row.cluster):
+        pasts = [volume for volume, _ in volumes_of(context, row) if volume.volume != row.volume]
 
     def forget() -> None:
         current = catalog.clusters.get(row.cluster)

@@ -47,7 +47,7 @@ def clone(
     try:
         if copy_type == "full-copy":
             raise CloneLimitError
-        cloned = _clone_found(context, version, origin, name, wanted, f"cloned from {version.text}", also)
+        return _clone_found(context, version, origin, name, wanted, f"cloned from {version.text}", also)
     except CloneLimitError:
         with lent(context, version) as (_, pages):
             cloned = create_filled(context, name, lambda target: copies.copy(pages, target, None), wanted, row, also)
@@ -65,7 +65,10 @@ def _clone_found(
     how: str,
     also: Also,
 ) -> ClusterRow:
-    """Create a cluster from a version of a volume.  Raises CloneLimitError if its clone group has reached its limit."""
+    """Create a cluster from a version of a volume, which retains its past from then on if the settings say so.
+
+    Raises CloneLimitError if its clone group has reached its limit.
+    """
     catalog = context.catalog
     rows: list[ClusterRow] = []
 
@@ -95,9 +98,7 @@ def restore_snapshot(
     settings = row.settings.inherited().changed(changes)
     context.catalog.clusters.require_free(check_name(name))
     version = ref_of_snapshot(context, row)
-    restored = _clone_found(context, version, None, name, settings, f"restored from {version.text}", also)
-    agree_with_settings(context, restored.cluster)
-    return restored
+    return _clone_found(context, version, None, name, settings, f"restored from {version.text}", also)
 
 
 def require_restore_options(

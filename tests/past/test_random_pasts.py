@@ -172,11 +172,11 @@ def test_bills_add_up_after_every_random_step() -> None:
 
 
 @pytest.mark.slow
-def test_bills_add_up_after_each_of_ten_thousand_steps() -> None:
+def test_bills_add_up_after_each_of_thousands_of_steps() -> None:
     """Clusters and snapshots beyond a dozen are deleted, so that the test ends."""
     with clusterdb.open(":memory:") as store:
         world = World(store, 8)
-        for _ in range(10_000):
+        for _ in range(4_000):
             world.step()
             while len(world.now) > 12:
                 world.delete()

@@ -34,7 +34,7 @@ def test_histories_of_directories_lose_nothing_acknowledged(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", range(1000, 1800, 400))
+@pytest.mark.parametrize("start", range(1000, 1500, 250))
 def test_many_histories_of_directories_lose_nothing_acknowledged(tmp_path: Path, start: int) -> None:
     with simulated_directories(tmp_path) as create_node:
-        run_histories(range(start, start + 400), create_node)
+        run_histories(range(start, start + 250), create_node)

@@ -85,8 +85,8 @@ class History:
         self._files: dict[int, int] = {}
         self._begun: set[int] = set()
         """The volumes whose files have the record of the base, if that is retained."""
-        self._spares: list[int] = []
-        """The removed volumes whose files are kept for others (H5)."""
+        self._spares: list[tuple[int, int]] = []
+        """The removed volumes whose files are kept for others, and the descriptors of these files (H5)."""
         self._folder_fd = -1
         self._guard = threading.Lock()
 
@@ -111,11 +111,12 @@ class History:
         """
         with self._guard:
             fd = self._open(row.volume)
+            is_new = fd is None
             if fd is None:
                 fd = self._files[row.volume] = self._make(row.volume)
             if row.volume not in self._begun:
                 base = row.base.version
-                if 0 < row.retained <= base and _counting(_place(fd, base), row.volume, base) is None:
+                if 0 < row.retained <= base and (is_new or _counting(_place(fd, base), row.volume, base) is None):
                     _write(fd, row.base._replace(volume=row.volume), 0)
                 self._begun.add(row.volume)
             return fd
@@ -148,22 +149,32 @@ class History:
         try:
             folder = self._folder(create=True)
             assert folder is not None
-            self._rename_spare(folder, volume)
-            return os.open(str(volume), os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o600, dir_fd=folder)
+            fd = self._renamed_spare(folder, volume)
+            return (
+                fd
+                if fd is not None
+                else os.open(str(volume), os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o600, dir_fd=folder)
+            )
         except OSError as error:
             raise_if_full(error)
             raise
 
-    def _rename_spare(self, folder: int, volume: int) -> None:
-        """Give a spare, if there is one, to a volume.  It is not written to before that: it may be another's by now."""
+    def _renamed_spare(self, folder: int, volume: int) -> int | None:
+        """The descriptor of a spare, if there is one, which is given to a volume.
+
+        It is not written to before it has the name of that volume: its own may have been removed.
+        """
         while self._spares:
+            former, fd = self._spares[-1]
             try:
-                CALLS.rename(folder, str(self._spares[-1]), str(volume))
+                CALLS.rename(folder, str(former), str(volume))
             except FileNotFoundError:  # a sweep has removed it
                 self._spares.pop()
+                os.close(fd)
             else:
                 self._spares.pop()
-                return
+                return fd
+        return None
 
     def open_files(self) -> list[int]:
         """The descriptors of the files that are open."""
@@ -274,13 +285,12 @@ class History:
         with self._guard:
             fd = self._files.pop(volume, None)
             self._begun.discard(volume)
-            is_spare = may_keep and fd is not None and self._is_spare(fd)
+            if may_keep and fd is not None and self._is_spare(fd):
+                self._spares.append((volume, fd))
+                return
             if fd is not None:
                 os.close(fd)
-            if is_spare:
-                self._spares.append(volume)
-            else:
-                self._unlink(volume)
+            self._unlink(volume)
 
     def _is_spare(self, fd: int) -> bool:
         has_name = self._directory is not None and not self._read_only
@@ -304,13 +314,15 @@ class History:
                 return []
             with os.scandir(folder) as entries:
                 volumes = {int(entry.name) for entry in entries if entry.name.isdecimal()}
-            return list(volumes.difference(self._spares))
+            return list(volumes.difference(volume for volume, _ in self._spares))
 
     def close(self) -> None:
         """Close the files, and remove the spares."""
         with self._guard:
             while self._spares:
-                self._unlink(self._spares.pop())
+                volume, fd = self._spares.pop()
+                os.close(fd)
+                self._unlink(volume)
             for fd in self._files.values():
                 os.close(fd)
             self._files = {}

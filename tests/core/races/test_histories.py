@@ -187,7 +187,8 @@ def test_processes_with_one_spare_in_common_write_to_files_of_their_own(
     _commit(prod)
     _commit(prod.clone("dev"), 3)
     store.cluster("dev").delete()
-    pages_of(other).history._spares[:] = pages_of(store).history._spares
+    spares = pages_of(store).history._spares
+    pages_of(other).history._spares[:] = [(volume, os.dup(fd)) for volume, fd in spares]
     first = prod.clone("first")
     _commit(prod)
     second = other.cluster("prod").clone("second")
