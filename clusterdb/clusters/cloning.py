@@ -65,7 +65,7 @@ def _clone_found(
     how: str,
     also: Also,
 ) -> ClusterRow:
-    """Create a cluster from a version of a volume, which retains its past from then on if the settings say so.
+    """Create a cluster from a version of a volume, which retains its past from then on if the settings require it.
 
     Raises CloneLimitError if its clone group has reached its limit.
     """
