@@ -388,13 +388,20 @@ class NativePlane:
         return MixedVFS(name, pool, resolve, durability)
 
     def connect_plain(self, path: str) -> apsw.Connection:
-        """Open a plain database, the frames of whose transactions are written to its log at once (``vfs/c/log.c``)."""
-        name = _native.begin_log_vfs(ClusterVFS.plain_name())
+        """Open a plain database, the frames of whose transactions are written to its log at once (``vfs/c/log.c``).
+
+        A VFS that a program has made the default one is used as it is.
+        """
+        if ClusterVFS.plain_name() != _native.LOG_VFS_PLAIN:
+            return ClusterVFS.connect_plain(path)
+        name = _native.begin_log_vfs()
         try:
             ClusterVFS.add_name(name)
-            return apsw.Connection(path, vfs=name)
+            connection = apsw.Connection(path, vfs=name)
         finally:
-            _native.end_log_vfs(name)
+            _native.end_log_vfs()
+        connection.execute("PRAGMA cache_spill = OFF")  # F1
+        return connection
 
     def open_volume(
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None

@@ -118,13 +118,17 @@ class Registry(Protocol):
         """
 
     def transaction(self, *, waits: bool = True) -> AbstractContextManager[None]:
-        """A catalog transaction, durable when it ends.  Raises RegistryBusyError."""
+        """A catalog transaction, durable when it ends.  Raises RegistryBusyError.
 
-    def seal(self, *, waits: bool = False) -> None:
+        Where a process has died in its commit, which could take effect later, the catalog is sealed before it begins;
+        so it is before a transaction of :meth:`reclaiming`.
+        """
+
+    def seal(self) -> None:
         """Commit durably, which overwrites the frames that a process which died in its commit left in the log.
 
         Otherwise its commit could take effect when the log is recovered, after others have acted as if it had never
-        happened.  Raises RegistryBusyError if another process is in a transaction, at once unless it ``waits``.
+        happened.  Raises RegistryBusyError at once if another process is in a transaction.
         """
 
     def remove_pin(self, volume: int, version: int, holder: str) -> None:

@@ -21,6 +21,10 @@ number.
         of them.  The rows that the transaction has written are remembered after its commit.
     G4  A process that dies between the two steps leaves them different: rows are read by SQL until the next transaction
         sets both.  The same happens when a slow process sets ``settled`` to a number that ``begun`` has left behind.
+    G5  A process that dies in its commit may have written all of its frames to the log, where nobody sees them until
+        the log is recovered.  A process that begins a transaction and finds the words different therefore seals
+        the catalog before: it commits durably, which overwrites the frames.  Nobody acts on what the catalog holds, in
+        a transaction, while the commit of a dead process may still take effect.
 """
 
 from __future__ import annotations
@@ -57,6 +61,7 @@ _REMEMBERED_MAX = 65_536
 _LOG_BYTES = 1 << 20
 """A little more than a thousand frames, after which SQLite makes a checkpoint and begins the log again."""
 _ZEROS_BYTES = 1 << 16
+_SEAL = "UPDATE store SET seal = seal + 1"
 _R = TypeVar("_R")
 Key = tuple[str, int | str]
 """What a remembered row is of: a kind, and a number or a name."""
@@ -91,12 +96,13 @@ class Database:
         self._path = path
         self._connect = connect
         # EXTRA also syncs the deletion of the rollback journal, which could otherwise reappear after a power failure
-        self._synchronous = "NORMAL" if disposable else "EXTRA"
+        self._synchronous = self._mode = "NORMAL" if disposable else "EXTRA"
         self._copy = _copy_of(path) if read_only and path is not None else None
         self._connection: apsw.Connection | None = None
         self._run: Callable[..., object] = _not_connected
         """Runs the statements of a transaction, by one cursor: to create another one costs as much as a statement."""
         self.is_uncertain = False
+        self._is_sealing = False
         self._timeout_ms = _BUSY_TIMEOUT_MS
         self._waiting = _Transaction(self, _BUSY_TIMEOUT_MS)
         self._trying = _Transaction(self, _TIDY_TIMEOUT_MS)
@@ -134,6 +140,7 @@ class Database:
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
             self._timeout_ms = _BUSY_TIMEOUT_MS
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            self._mode = self._synchronous
             connection.pragma("page_size", 1024)
             connection.pragma("journal_mode", "wal")
             # Keep the -wal file when the last connection closes: syncing writes into existing blocks is faster.
@@ -201,7 +208,9 @@ class Database:
             )
 
     def _set_synchronous(self, mode: str) -> None:
-        self._db.execute(f"PRAGMA synchronous = {mode}")
+        if mode != self._mode:
+            self._db.execute(f"PRAGMA synchronous = {mode}")
+            self._mode = mode
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -370,10 +379,14 @@ class Database:
                 self._timeout_ms = timeout_ms
             try:
                 self._run("BEGIN IMMEDIATE")
+                words = self._words
+                while words is not None and words.catalog_begun != words.catalog_settled:  # G5
+                    self._run("ROLLBACK")
+                    self._seal_after_death()
+                    self._run("BEGIN IMMEDIATE")
             except apsw.Error:
                 with self._translated():
                     raise
-            words = self._words
             if words is not None and words.catalog_begun != self._generation:  # G3
                 self._rows.clear()
                 self._generation = words.catalog_begun
@@ -419,7 +432,8 @@ class Database:
             self._run("COMMIT")
         except BaseException:
             self._rows.clear()
-            self._seal()
+            if not self._is_sealing:
+                self._seal()
             with self._translated():
                 raise
         if words is not None:
@@ -429,17 +443,44 @@ class Database:
             self._generation = number
         reach("catalog: committed")
 
-    def seal(self, *, waits: bool = False) -> None:
+    def seal(self) -> None:
         """Overwrite the frames that a process which died in its commit may have left in the log.
 
-        Raises StoreBusyError if another process is in a transaction, at once unless it ``waits``; and in a transaction
-        of this object: until that commits, and if it does not, the frames stay.
+        Raises StoreBusyError at once if another process is in a transaction, and in a transaction of this object: until
+        that commits, and if it does not, the frames stay.
         """
         with self._guard:  # another thread's transaction is waited for
             if self._depth:
                 raise StoreBusyError(f"the store's catalog {self._path} cannot be sealed in a transaction")
-            with self.transaction(waits=waits):
-                self.change("UPDATE store SET seal = seal + 1")
+            with self._sealing(), self.transaction(waits=False):
+                self.change(_SEAL)
+
+    def _seal_after_death(self) -> None:
+        """Do the same before a transaction, durably, although that may not be (G5).
+
+        Raises apsw.Error, and the errors of :meth:`query`.
+        """
+        mode = self._mode
+        self._rows.clear()
+        with self._sealing():
+            self._set_synchronous(self._synchronous)
+            try:
+                self._run("BEGIN IMMEDIATE")
+                self._run(_SEAL)
+                self._commit()
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                self._set_synchronous(mode)
+
+    @contextmanager
+    def _sealing(self) -> Iterator[None]:
+        """Nothing becomes uncertain if the commit in the body fails: it makes no change."""
+        former, self._is_sealing = self._is_sealing, True
+        try:
+            yield
+        finally:
+            self._is_sealing = former
 
     def _seal(self) -> None:
         """Overwrite the frames that a failed COMMIT may have left in the log, so that they never take effect.
@@ -450,7 +491,7 @@ class Database:
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            self._db.execute("BEGIN IMMEDIATE; UPDATE store SET seal = seal + 1; COMMIT")
+            self._db.execute(f"BEGIN IMMEDIATE; {_SEAL}; COMMIT")
         except apsw.Error:
             self.is_uncertain = True
 

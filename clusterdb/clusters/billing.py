@@ -10,7 +10,7 @@ live bytes of the pool.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -20,7 +20,6 @@ from clusterdb.errors import ClusterNotFoundError, CorruptStoreError
 from vfs.format.layout import SLOT_BYTES, Version
 from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.storage.heads import current_head, published_version, retained
-from vfs.storage.reader import expected_id
 from vfs.storage.volumes import pinned
 from vfs.storage.walk import Reached, nodes, reached
 
@@ -73,7 +72,6 @@ def bills(context: Context) -> list[Bill]:
         else:
             if _state(context) == before:
                 return result
-    _clear_marks(context)
     with context.catalog.transaction():
         return _bills(context, _pinned)
 
@@ -99,14 +97,6 @@ def _state(context: Context) -> object:
 
 def _unpinned(context: Context, party: _Party) -> AbstractContextManager[None]:
     return nullcontext()
-
-
-def _clear_marks(context: Context) -> None:
-    """Clear the marks of processes that died while dropping a volume, which cannot be done in a catalog transaction."""
-    for row in context.catalog.volumes.volumes_in(*IN_USE):
-        if context.pages.volume(row).id != expected_id(row):
-            with suppress(ClusterNotFoundError), context.errors(), pinned(context.pages, row):
-                pass
 
 
 @contextmanager

@@ -1,21 +1,20 @@
 /* A VFS for the catalog: it writes the frames that a transaction adds to a write-ahead log at once.
 **
 ** SQLite writes a frame in two calls, its header of 24 bytes and its page, and a catalog transaction has half a dozen of
-** them.  Files of other kinds are opened by the plain VFS in place, and cost nothing.
+** them.  Files of other kinds are opened by SQLite's own VFS in place, and cost nothing.
 **
-**     F1  What is kept back is the end of a transaction that nobody can see yet: it is written before anything else is
-**         done with the log, and with the page of the frame that commits.  SQLite publishes the frames, in the shared
-**         index of the log, only after that call, so their readers find them, and a process that dies afterwards leaves
-**         them for recovery.  An error of the write is the error of that call.
-**     F2  A header that SQLite writes anew, over one that it has just read there, is written at once: it does this at the
-**         end of a transaction that has changed frames which it had spilled (walRewriteChecksums in SQLite's wal.c), and
-**         no page follows.
+**     F1  The connection does not spill pages of a transaction to the log (PRAGMA cache_spill = OFF).  So SQLite writes
+**         frames in a commit only, all of them one after the other, and the last one is that which commits: nothing is
+**         kept back between two calls of a program, when other connections may write to the log.
+**     F2  What is kept back is written with the page of the frame that commits, and before anything else is done with the
+**         log.  SQLite publishes the frames, in the shared index of the log, only after that call, so their readers find
+**         them, and a process that dies afterwards leaves them for recovery.  An error of the write is the error of that
+**         call, and the commit fails.
 **
 ** The log has the format of https://sqlite.org/fileformat2.html, section 4.1.
 */
 #include "vfs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +30,6 @@ typedef struct LogFile {
     uint8_t *kept;
     int kept_bytes;
     sqlite3_int64 kept_at; /* their offset in the file */
-    sqlite3_int64 read_at; /* the offset of the last read */
     bool commits;          /* the page that is expected now is that of a frame which commits */
 } LogFile;
 
@@ -40,7 +38,7 @@ static LogFile *log_of(sqlite3_file *file)
     return (LogFile *)(void *)file;
 }
 
-/* The file of the plain VFS after what was kept back has been written to it (F1). */
+/* Write what was kept back (F2). */
 static int flush(LogFile *log)
 {
     int bytes = log->kept_bytes;
@@ -52,14 +50,12 @@ static int flush(LogFile *log)
 static int log_write(sqlite3_file *file, const void *data, int amount, sqlite3_int64 offset)
 {
     LogFile *log = log_of(file);
-    bool is_header = amount == FRAME_HEADER_BYTES, is_rewritten = is_header && offset == log->read_at; /* F2 */
-    bool is_next = log->kept_bytes && offset == log->kept_at + log->kept_bytes;
-    log->read_at = -1;
+    bool is_header = amount == FRAME_HEADER_BYTES, is_next = offset == log->kept_at + log->kept_bytes;
     if (log->kept_bytes && (!is_next || log->kept_bytes + amount > KEPT_MAX)) {
         int result = flush(log);
         if (result != SQLITE_OK) return result;
     }
-    if (is_rewritten || (!is_header && !log->kept_bytes) || amount > KEPT_MAX)
+    if ((!is_header && !log->kept_bytes) || amount > KEPT_MAX)
         return log->plain->pMethods->xWrite(log->plain, data, amount, offset);
     if (!log->kept_bytes) log->kept_at = offset;
     memcpy(log->kept + log->kept_bytes, data, (size_t)amount);
@@ -76,7 +72,6 @@ static int log_read(sqlite3_file *file, void *buffer, int amount, sqlite3_int64 
 {
     LogFile *log = log_of(file);
     int result = flush(log);
-    log->read_at = offset;
     return result != SQLITE_OK ? result : log->plain->pMethods->xRead(log->plain, buffer, amount, offset);
 }
 
@@ -108,7 +103,7 @@ static int log_control(sqlite3_file *file, int operation, void *argument)
     return result != SQLITE_OK ? result : log->plain->pMethods->xFileControl(log->plain, operation, argument);
 }
 
-/* Nothing of a committed transaction is kept back here (F1); an uncommitted end of the log is of no use. */
+/* Nothing of a committed transaction is kept back here (F2); an uncommitted end of the log is of no use. */
 static int log_close(sqlite3_file *file)
 {
     LogFile *log = log_of(file);
@@ -170,7 +165,7 @@ static int open_file(sqlite3_vfs *base, const char *path, sqlite3_file *file, in
     file->pMethods = NULL;
     if (!(flags & SQLITE_OPEN_WAL)) return plain->xOpen(plain, path, file, flags, out_flags);
     LogFile *log = log_of(file);
-    *log = (LogFile){.plain = (sqlite3_file *)(void *)(log + 1), .kept = malloc(KEPT_MAX), .read_at = -1};
+    *log = (LogFile){.plain = (sqlite3_file *)(void *)(log + 1), .kept = malloc(KEPT_MAX)};
     log->plain->pMethods = NULL;
     int result = log->kept ? plain->xOpen(plain, path, log->plain, flags, out_flags) : SQLITE_NOMEM;
     if (log->plain->pMethods) {
@@ -201,40 +196,32 @@ static void nothing_owned(void *owner)
     (void)owner;
 }
 
-static Vfs *stacked_upon(const sqlite3_api_routines *api, sqlite3_vfs *plain)
+/* One for the process, which is never freed, since databases refer to it; SQLite's own VFS is not either. */
+static Vfs *only_one(const sqlite3_api_routines *api)
 {
     static const VfsHooks hooks = {.released = nothing_owned};
-    static const char prefix[] = "clusterdb-log-";
-    static Vfs *all; /* by their names, linked by ``owner``: a few, which are never freed, since databases refer to them */
-    char name[256];
-    if (snprintf(name, sizeof name, "%s%s", prefix, plain->zName) >= (int)sizeof name) return NULL;
-    Vfs *vfs = all;
-    while (vfs && (strcmp(vfs->name, name) || vfs->base.szOsFile != (int)sizeof(LogFile) + plain->szOsFile))
-        vfs = vfs->owner;
-    if (!vfs && (vfs = vfs_new(api, plain, NULL, name, "", 0, &hooks, NULL))) {
+    static Vfs *vfs;
+    sqlite3_vfs *plain = vfs ? NULL : api->vfs_find(LOG_VFS_PLAIN);
+    if (plain && (vfs = vfs_new(api, plain, NULL, "clusterdb-log", "", 0, &hooks, NULL))) {
         vfs->base.szOsFile = (int)sizeof(LogFile) + plain->szOsFile;
         vfs->base.xOpen = open_file;
         vfs->base.xDelete = delete_file;
         vfs->base.xAccess = access_file;
         vfs->base.xFullPathname = full_pathname;
-        vfs->owner = all;
-        all = vfs;
     }
-    if (vfs) vfs->plain = plain; /* another one may have that name by now */
     return vfs;
 }
 
-const char *log_vfs_begin(const sqlite3_api_routines *api, const char *plain_name)
+const char *log_vfs_begin(const sqlite3_api_routines *api)
 {
-    sqlite3_vfs *plain = api->vfs_find(plain_name);
-    Vfs *vfs = plain ? stacked_upon(api, plain) : NULL;
+    Vfs *vfs = only_one(api);
     if (!vfs || vfs_register(vfs) != SQLITE_OK) return NULL;
     vfs->reference_count++; /* registered for that many */
     return vfs->name;
 }
 
-void log_vfs_end(const sqlite3_api_routines *api, const char *name)
+void log_vfs_end(const sqlite3_api_routines *api)
 {
-    sqlite3_vfs *found = api->vfs_find(name);
-    if (found && --((Vfs *)found->pAppData)->reference_count == 1) api->vfs_unregister(found);
+    Vfs *vfs = only_one(api);
+    if (vfs && --vfs->reference_count == 1) vfs_unregister(vfs);
 }

@@ -1187,24 +1187,19 @@ static PyObject *crc32(PyObject *module, PyObject *data)
     return PyLong_FromUnsignedLong(crc32_of(bytes, (size_t)length));
 }
 
-static PyObject *begin_log_vfs(PyObject *module, PyObject *plain)
+static PyObject *begin_log_vfs(PyObject *module, PyObject *unused)
 {
     (void)module;
-    PyObject *bytes = PyUnicode_AsUTF8String(plain);
-    if (!bytes) return NULL;
-    const char *name = loaded_api ? log_vfs_begin(loaded_api, PyBytes_AsString(bytes)) : NULL;
-    if (!name) PyErr_Format(PyExc_ValueError, "BUG: no VFS for logs upon '%S'", plain);
-    Py_DECREF(bytes);
-    return name ? PyUnicode_FromString(name) : NULL;
+    (void)unused;
+    const char *name = loaded_api ? log_vfs_begin(loaded_api) : NULL;
+    return name ? PyUnicode_FromString(name) : PyErr_NoMemory();
 }
 
-static PyObject *end_log_vfs(PyObject *module, PyObject *name)
+static PyObject *end_log_vfs(PyObject *module, PyObject *unused)
 {
     (void)module;
-    PyObject *bytes = PyUnicode_AsUTF8String(name);
-    if (!bytes) return NULL;
-    log_vfs_end(loaded_api, PyBytes_AsString(bytes));
-    Py_DECREF(bytes);
+    (void)unused;
+    log_vfs_end(loaded_api);
     Py_RETURN_NONE;
 }
 
@@ -1223,8 +1218,8 @@ static PyMethodDef module_methods[] = {
     {"replace_clock", replace_clock, METH_O, "Whether the clocks call those of vfs.storage.device.CALLS."},
     {"set_limits", set_limits, METH_VARARGS, "set_limits(staged pages of a transaction, sessions, patience with a lock in s)"},
     {"crc32", crc32, METH_O, "The crc32 of bytes."},
-    {"begin_log_vfs", begin_log_vfs, METH_O, "begin_log_vfs(plain): register a VFS that combines writes to logs."},
-    {"end_log_vfs", end_log_vfs, METH_O, "end_log_vfs(name): unregister it, which databases may go on to use."},
+    {"begin_log_vfs", begin_log_vfs, METH_NOARGS, "Register the VFS that combines writes to logs; returns its name."},
+    {"end_log_vfs", end_log_vfs, METH_NOARGS, "Unregister it; the databases that it has opened use it still."},
     {"fence", fence, METH_NOARGS, "Order earlier stores before later loads."},
     {NULL, NULL, 0, NULL},
 };
@@ -1252,6 +1247,7 @@ PyMODINIT_FUNC PyInit__native(void)
     vfs_type = add_type(module, "VFS", &vfs_spec);
     handle_type = add_type(module, "Handle", &handle_spec);
     if (!store_type || !vfs_type || !handle_type || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0 ||
+        PyModule_AddStringConstant(module, "LOG_VFS_PLAIN", LOG_VFS_PLAIN) < 0 ||
         PyModule_AddStringConstant(module, "crc32_implementation", crc32_implementation()) < 0)
         Py_CLEAR(module);
     return module;

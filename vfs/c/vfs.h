@@ -80,12 +80,12 @@ void vfs_each(Vfs *vfs, void (*visit)(File *file, void *context), void *context)
 const char *volume_name(const Vfs *vfs, const char *path);
 int result_code(const Error *error);
 
-/* Register the VFS that stacks upon the plain one with this name and combines writes to write-ahead logs (log.c), and
-** return its name; NULL: there is no such plain VFS, or no memory.  It has to be registered while a database is opened
-** only: SQLite makes any other VFS the default one when the default one is unregistered.  The caller has the interpreter's
-** lock. */
-const char *log_vfs_begin(const sqlite3_api_routines *api, const char *plain_name);
-void log_vfs_end(const sqlite3_api_routines *api, const char *name);
+#define LOG_VFS_PLAIN "unix"
+/* Register the VFS that stacks upon SQLite's own and combines writes to write-ahead logs (log.c), and return its name;
+** NULL: there is no such VFS, or no memory.  It has to be registered while a database is opened only: SQLite makes any
+** other VFS the default one when the default one is unregistered.  The caller has the interpreter's lock. */
+const char *log_vfs_begin(const sqlite3_api_routines *api);
+void log_vfs_end(const sqlite3_api_routines *api);
 
 void memory_file_open(sqlite3_file *file);
 extern const int memory_file_bytes;

@@ -68,13 +68,18 @@ def successor(pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow
     died while dropping or moving it.  Raises VolumeDroppedError, CorruptionError, FencedError.
     """
     shared, own_id = pool.volume(row), expected_id(row)
-    word = shared.id
+    word, registry = shared.id, pool.registry
     if word == own_id:
         return None  # it was halted when the handle looked
     if word == own_id | DAMAGED:
         raise CorruptionError(f"recovery found no intact version: {pool.damage_of(row)}")
-    if word in (own_id | DROPPED, own_id | MOVED) and _is_mark_of_dead(pool, row, word):
-        return None
+    if word in (own_id | DROPPED, own_id | MOVED):
+        with registry.reclaiming(waits=True):  # a process that drops or moves it holds the catalog until it is done
+            present = registry.volume_row(row.volume)
+            is_in_use = present is not None and present.state in IN_USE and expected_id(present) == own_id
+            if is_in_use and shared.id == word:
+                shared.id = own_id  # S6
+                return None
     if word == own_id | HALTED:
         wait_until(partial(_is_over, pool, shared, own_id), locks.volume(row.table_index))
         return None
@@ -85,26 +90,6 @@ def successor(pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow
     if following is None or following.volume == row.volume:
         raise VolumeDroppedError("it was dropped")
     return following
-
-
-def _is_mark_of_dead(pool: Pool, row: VolumeRow, word: int) -> bool:
-    """Whether a process died while dropping or moving a volume, which stays as it was: then the mark is cleared.
-
-    The catalog is sealed before: what the dead process has written of its commit could take effect later, and take away
-    what was committed to the volume meanwhile.  Raises RegistryBusyError.
-    """
-    registry, shared, own_id = pool.registry, pool.volume(row), expected_id(row)
-    for is_sealed in (False, True):
-        with registry.reclaiming(waits=True):  # a process that drops or moves it holds the catalog until it is done
-            present = registry.volume_row(row.volume)
-            is_in_use = present is not None and present.state in IN_USE and expected_id(present) == own_id
-            if not is_in_use or shared.id != word:
-                return False
-            if is_sealed:
-                shared.id = own_id
-                return True
-        registry.seal(waits=True)
-    raise AssertionError("BUG: a sealed catalog is not looked at again")
 
 
 def _is_over(pool: Pool, shared: VolumeRecord, own_id: int) -> bool:

@@ -12,8 +12,9 @@ Invariants
         volume is dropped and changes for good when the row is given to another volume: a handle compares it at every
         pin.
     S5  A volume's row is given to another volume, and taken from one, under the pool lock only.
-    S6  The flag of a volume whose dropping or moving process has died is cleared only after the catalog was sealed,
-        durably: no handle commits to the volume before, since that process may have committed half of its change.
+    S6  The flag of a volume whose dropping or moving process has died is cleared in a catalog transaction only, which
+        seals the catalog at its beginning if a process has died in its commit: otherwise that commit could take effect
+        later, and take away what handles commit to the volume meanwhile.
     The locks of a volume have L1 to L4 of :mod:`vfs.format.locks`.
 
 All words are aligned 64-bit stores and loads.

@@ -186,8 +186,8 @@ class Marked:
     """Sets the id word of a volume for the body, in the catalog transaction that makes the change which it announces.
 
     If the body fails, the word is as before when the transaction ends: later, another process may have changed it.  If
-    the commit fails, or the process dies, a reader clears the mark, after it has sealed the catalog
-    (:func:`vfs.storage.reader.successor`).  Signal handlers are deferred.
+    the commit fails, or the process dies, a reader clears the mark (:func:`vfs.storage.reader.successor`).  Signal
+    handlers are deferred.
     """
 
     __slots__ = ("_former", "_record", "_word")

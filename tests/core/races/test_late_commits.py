@@ -6,13 +6,16 @@ other processes have died too.
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
 import clusterdb
@@ -120,10 +123,50 @@ def test_commits_after_a_death_survive_a_power_failure(
     assert_clean(store)
 
 
+def test_commits_after_two_deaths_survive_a_power_failure(
+    path: Path, store: clusterdb.Store, tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second process dies in its commit just before a third one clears the mark of both."""
+    with closing(store.cluster("prod").connect()) as connection, closing(clusterdb.open(path)) as third:
+        for _ in range(2):
+            die(path, "delete", version)
+        registry = third.context.pages.registry
+        reclaiming = registry.reclaiming
+
+        def reclaiming_late(**options: Any) -> AbstractContextManager[None]:
+            monkeypatch.undo()
+            die(path, "delete", version)
+            return reclaiming(**options)
+
+        monkeypatch.setattr(registry, "reclaiming", reclaiming_late)
+        third.cluster("prod").connect().execute("INSERT INTO t VALUES ('new')")
+        assert registry.reclaiming == reclaiming, "it did not come to the mark"
+        assert after_power_failure(path, tmp_path / "copy") == {"prod": ["old", "new"]}
+        connection.execute("INSERT INTO t VALUES ('newer')")
+
+
 def test_bill_after_a_death_is_made_in_a_transaction(
     path: Path, store: clusterdb.Store, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The catalog cannot be sealed in a transaction, and is before."""
+    """It pins the versions that it reads, and so clears the mark of the dead."""
     die(path, "delete", version)
     monkeypatch.setattr(billing, "_TRIES", 0)
     assert [bill.name for bill in billing.bills(store.context)] == ["prod"]
+
+
+def test_reads_after_a_death_on_a_full_device_fail_until_there_is_space(
+    path: Path, store: clusterdb.Store, version: int
+) -> None:
+    """The catalog can be sealed later; nothing is uncertain."""
+    with closing(store.cluster("prod").connect(read_only=True)) as reader:
+        die(path, "delete", version)
+        former = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, former[1]))
+        try:
+            for _ in range(2):
+                with pytest.raises((apsw.Error, clusterdb.Error)):
+                    reader.execute("SELECT a FROM t").fetchall()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, former)
+        assert reader.execute("SELECT a FROM t").get == "old"
+        store.create_cluster("new")
