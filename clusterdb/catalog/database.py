@@ -21,8 +21,9 @@ number.
         of them.  The rows that the transaction has written are remembered after its commit.
     G4  A process that dies between the two steps leaves them different: rows are read by SQL until the next transaction
         sets both.  The same happens when a slow process sets ``settled`` to a number that ``begun`` has left behind.
+        They differ for a moment after every commit, too, since its lock is released before ``settled`` is set.
     G5  A process that dies in its commit may have written all of its frames to the log, where nobody sees them until
-        the log is recovered.  A process that begins a transaction and finds the words different therefore seals
+        the log is recovered.  A process that begins a transaction and finds the words different for long seals
         the catalog before: it commits durably, which overwrites the frames.  Nobody acts on what the catalog holds, in
         a transaction, while the commit of a dead process may still take effect.
 """
@@ -46,7 +47,7 @@ from clusterdb.catalog.schema import ADDITIONS, APPLICATION_ID, FORMAT, SCHEMA
 from clusterdb.errors import CorruptStoreError, Error, StoreBusyError, StoreFormatError, StoreFullError
 from vfs.failpoints import reach
 from vfs.format.shared import ReadersHeader
-from vfs.holds import begin_busy, busy, end_busy
+from vfs.holds import begin_busy, end_busy
 from vfs.interrupts import uninterrupted
 from vfs.sqlite.vfs import ClusterVFS
 
@@ -56,7 +57,11 @@ if TYPE_CHECKING:
 __all__ = ["Database"]
 
 _BUSY_TIMEOUT_MS = 30_000
-_TIDY_TIMEOUT_MS = 20
+_TIMEOUTS_MS = {True: _BUSY_TIMEOUT_MS, False: 20}
+"""How long a transaction that waits, or does not, tries to begin."""
+_PAUSES_S = (0, 0.001, 0.005, 0.01)
+"""When it is looked again whether a process that has committed says so, before it is taken for dead."""
+_SEALS_MAX = 100
 _REMEMBERED_MAX = 65_536
 _LOG_BYTES = 1 << 20
 """A little more than a thousand frames, after which SQLite makes a checkpoint and begins the log again."""
@@ -104,8 +109,10 @@ class Database:
         self.is_uncertain = False
         self._is_sealing = False
         self._timeout_ms = _BUSY_TIMEOUT_MS
-        self._waiting = _Transaction(self, _BUSY_TIMEOUT_MS)
-        self._trying = _Transaction(self, _TIDY_TIMEOUT_MS)
+        self._durable, self._quick = (
+            {waits: _Transaction(self, mode, timeout_ms) for waits, timeout_ms in _TIMEOUTS_MS.items()}
+            for mode in (self._synchronous, "NORMAL")
+        )
         self._words: ReadersHeader | None = None  # None: nothing is remembered
         self._generation = -1
         self._rows: dict[Key, Any] = {}
@@ -209,6 +216,7 @@ class Database:
 
     def _set_synchronous(self, mode: str) -> None:
         if mode != self._mode:
+            self._mode = ""  # unknown, if this fails
             self._db.execute(f"PRAGMA synchronous = {mode}")
             self._mode = mode
 
@@ -350,16 +358,20 @@ class Database:
         Signal handlers run after its end.  Raises StoreBusyError if another process holds the catalog for 30 s, or at
         once unless it ``waits``.
         """
-        return self._waiting if waits else self._trying
+        return self._durable[waits]
 
-    def begin(self, timeout_ms: int) -> None:
+    def reclaiming(self, *, waits: bool = False) -> AbstractContextManager[None]:
+        """Run the body as a transaction that a power failure may undo: it only removes rows released durably before."""
+        return self._quick[waits]
+
+    def begin(self, mode: str, timeout_ms: int) -> None:
         """Begin a transaction, or a part of the running one; each call needs one of :meth:`end`."""
         uninterrupted.__enter__()
         try:
             self._guard.acquire()
             try:
                 if not self._depth:
-                    self._begin(timeout_ms)
+                    self._begin(mode, timeout_ms)
                 self._depth += 1
             except BaseException:
                 self._guard.release()
@@ -368,7 +380,7 @@ class Database:
             uninterrupted.__exit__()
             raise
 
-    def _begin(self, timeout_ms: int) -> None:
+    def _begin(self, mode: str, timeout_ms: int) -> None:
         if self.is_uncertain:
             raise Error(f"the store's catalog {self._path} could not be written: close the store and open it again")
         begin_busy(self)
@@ -377,13 +389,20 @@ class Database:
             if timeout_ms != self._timeout_ms:
                 db.set_busy_timeout(timeout_ms)
                 self._timeout_ms = timeout_ms
+            words = self._words
             try:
+                self._set_synchronous(mode)
                 self._run("BEGIN IMMEDIATE")
-                words = self._words
-                while words is not None and words.catalog_begun != words.catalog_settled:  # G5
+                for _ in range(_SEALS_MAX):
+                    if words is None or not _has_died(words):
+                        break
                     self._run("ROLLBACK")
-                    self._seal_after_death()
+                    self._seal_after_death(mode)  # G5
                     self._run("BEGIN IMMEDIATE")
+                else:
+                    raise StoreBusyError(
+                        f"processes die in their commits of the store's catalog {self._path}: try again"
+                    )
             except apsw.Error:
                 with self._translated():
                     raise
@@ -452,15 +471,14 @@ class Database:
         with self._guard:  # another thread's transaction is waited for
             if self._depth:
                 raise StoreBusyError(f"the store's catalog {self._path} cannot be sealed in a transaction")
-            with self._sealing(), self.transaction(waits=False):
+            with uninterrupted, self._sealing(), self.transaction(waits=False):
                 self.change(_SEAL)
 
-    def _seal_after_death(self) -> None:
+    def _seal_after_death(self, mode: str) -> None:
         """Do the same before a transaction, durably, although that may not be (G5).
 
         Raises apsw.Error, and the errors of :meth:`query`.
         """
-        mode = self._mode
         self._rows.clear()
         with self._sealing():
             self._set_synchronous(self._synchronous)
@@ -491,23 +509,10 @@ class Database:
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            self._set_synchronous(self._synchronous)
             self._db.execute(f"BEGIN IMMEDIATE; {_SEAL}; COMMIT")
         except apsw.Error:
             self.is_uncertain = True
-
-    @contextmanager
-    def reclaiming(self, *, waits: bool = False) -> Iterator[None]:
-        """Run the body as a transaction that a power failure may undo: it only removes rows released durably before."""
-        with uninterrupted, self._guard, busy():
-            if self._depth:
-                yield
-                return
-            self._set_synchronous("NORMAL")
-            try:
-                with self.transaction(waits=waits):
-                    yield
-            finally:
-                self._set_synchronous(self._synchronous)
 
     def close(self) -> None:
         """Close the connection."""
@@ -526,20 +531,30 @@ class _Transaction:
     Signal handlers are deferred from before the first step until after the last one.
     """
 
-    __slots__ = ("_begin", "_end", "_timeout_ms")
+    __slots__ = ("_begin", "_end", "_mode", "_timeout_ms")
 
-    def __init__(self, database: Database, timeout_ms: int) -> None:
+    def __init__(self, database: Database, mode: str, timeout_ms: int) -> None:
         self._begin = database.begin
         self._end = database.end
+        self._mode = mode
         self._timeout_ms = timeout_ms
 
     def __enter__(self) -> None:
-        self._begin(self._timeout_ms)
+        self._begin(self._mode, self._timeout_ms)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end(commits=kind is None)
+
+
+def _has_died(words: ReadersHeader) -> bool:
+    """Whether the process that has begun the last commit has died in it; the caller holds the write lock (G5)."""
+    for pause_s in _PAUSES_S:
+        if words.catalog_begun == words.catalog_settled:
+            return False
+        time.sleep(pause_s)
+    return words.catalog_begun != words.catalog_settled
 
 
 def _copy_of(path: Path) -> TemporaryDirectory[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
+import apsw
 import pytest
 
 import clusterdb
-from tests.support.inside import catalog_of
+from tests.support.inside import catalog_of, pages_of
 from tests.support.mishaps import boot_again
 from tests.support.stores import assert_clean
 
@@ -92,3 +94,43 @@ def test_changes_are_refused_after_sqlite_has_rolled_back(tmp_path: Path) -> Non
             database.change("UPDATE store SET seal = seal + 1")
         assert database.query("SELECT seal FROM store") == before
         store.create_cluster("prod")
+
+
+def test_every_transaction_is_as_durable_as_its_kind(store: clusterdb.Store) -> None:
+    """Whatever ran before, and if the mode could not be set then."""
+    database = catalog_of(store).database
+    modes = {"transaction": 3, "reclaiming": 1}  # EXTRA, NORMAL
+
+    def failing(_cursor: apsw.Cursor, sql: str, _bindings: object) -> bool:
+        if "synchronous" in sql:
+            raise apsw.IOError("injected")
+        return True
+
+    for kind, other in (("reclaiming", "transaction"), ("transaction", "reclaiming")) * 2:
+        with getattr(database, other)():
+            pass
+        database._db.exec_trace = failing
+        with pytest.raises(clusterdb.Error, match="injected"), getattr(database, kind)():
+            pass
+        database._db.exec_trace = None
+        for name in (kind, other, kind):
+            with getattr(database, name)():
+                assert database._db.pragma("synchronous") == modes[name]
+                with getattr(database, other)():  # a part of it
+                    assert database._db.pragma("synchronous") == modes[name]
+
+
+def test_dead_is_told_from_slow(store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has committed, and is about to say so, is waited for; a dead one costs a durable commit."""
+    database = catalog_of(store).database
+    words = pages_of(store).tables.header
+    seals = database.query("SELECT seal FROM store")[0][0]
+    words.catalog_settled -= 1
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", lambda _: setattr(words, "catalog_settled", words.catalog_begun))
+        with database.transaction():
+            assert database.query("SELECT seal FROM store") == [(seals,)]
+    words.catalog_settled -= 1
+    with database.reclaiming():
+        assert database.query("SELECT seal FROM store") == [(seals + 1,)]
+        assert words.catalog_settled == words.catalog_begun

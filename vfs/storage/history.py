@@ -36,7 +36,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,6 +55,8 @@ __all__ = ["History"]
 
 _READ_AHEAD = 256
 """The records that are read at once."""
+_OPEN_MIN = 64
+"""How many files are open before those of volumes that other processes have removed are looked for."""
 _OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
 _SPARES = 2
 _SPARE_BYTES = 64 << 10
@@ -78,8 +80,18 @@ def _place(fd: int, version: int) -> bytes:
 class History:
     """The history files of one store, opened by one process."""
 
-    def __init__(self, directory: Path | None, *, is_durable: bool, read_only: bool) -> None:
+    def __init__(
+        self,
+        directory: Path | None,
+        *,
+        is_durable: bool,
+        read_only: bool,
+        has_volume: Callable[[int], bool] = lambda _: True,
+    ) -> None:
+        """``has_volume``: whether the catalog has a volume; it is asked without a lock."""
         self._directory = directory
+        self._has_volume = has_volume
+        self._open_max = _OPEN_MIN
         self._is_durable = is_durable
         self._read_only = read_only
         self._files: dict[int, int] = {}
@@ -119,7 +131,25 @@ class History:
                 if 0 < row.retained <= base and (is_new or _counting(_place(fd, base), row.volume, base) is None):
                     _write(fd, row.base._replace(volume=row.volume), 0)
                 self._begun.add(row.volume)
-            return fd
+        if len(self._files) > self._open_max:
+            self._close_removed()
+        return fd
+
+    def _close_removed(self) -> None:
+        """Close the files of volumes that other processes have removed: a long-lived process would run out of files.
+
+        Nobody publishes to such a volume, so nobody writes to its file.
+        """
+        with self._guard:
+            volumes = list(self._files)
+        removed = [volume for volume in volumes if not self._has_volume(volume)]
+        with self._guard:
+            for volume in removed:
+                fd = self._files.pop(volume, None)
+                self._begun.discard(volume)
+                if fd is not None:
+                    os.close(fd)
+            self._open_max = max(_OPEN_MIN, 2 * len(self._files))
 
     def secure_base(self, row: VolumeRow) -> None:
         """Have the record of the base, if that is retained, on the device.  Raises PoolFullError, OSError."""

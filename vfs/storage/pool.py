@@ -139,7 +139,7 @@ class Pool:
         self.written: dict[int, VolumeRow] = {}
         self.has_failed = ""
         self.sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-        self.history = History(directory, is_durable=self.is_durable, read_only=read_only)
+        self.history = History(directory, is_durable=self.is_durable, read_only=read_only, has_volume=self._has_volume)
         self._idle_sessions: list[Session] = []
         self._idle_handles: list[Session] = []
         self._keeper: Session | None = None
@@ -175,6 +175,9 @@ class Pool:
     def has_leaks(self) -> bool:
         """Whether a process died and left slots that only a sweep finds, or died in a sweep."""
         return bool(self.slot_map.header.leaks or self.slot_map.header.sweeping)
+
+    def _has_volume(self, volume: int) -> bool:
+        return self.registry.volume_row(volume) is not None
 
     def volume(self, row: VolumeRow) -> VolumeRecord:
         """The shared record of a volume."""

@@ -305,3 +305,24 @@ def test_lent_versions_need_no_lock_of_who_drops_the_last_volume_of_a_row(store:
     with pages.session() as session, session.locks.lock(locks.builder(pages.tables.header.volume_hint)):
         prod.connect(at=oldest).close()
     assert_clean(store)
+
+
+def test_files_of_volumes_that_another_process_removes_are_closed(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long-lived process, which writes to one clone after the other, would run out of descriptors."""
+    monkeypatch.setattr(history, "_OPEN_MIN", 4)
+    store, other = open_store(), open_store()
+    prod = store.create_cluster("prod")
+    versions = _commit(prod, 3)
+    for number in range(20):
+        _commit(prod.clone(f"c{number}"))
+        other.cluster(f"c{number}").delete()
+    assert len(pages_of(store).history.open_files()) <= 6
+    kept = [prod.clone(f"kept{number}") for number in range(8)]
+    for clone in kept:
+        assert len(_commit(clone)) == 2
+    assert len(pages_of(store).history.open_files()) >= 9
+    assert [moment.version for moment in prod.versions(9999)] == versions
+    assert all(len(_commit(clone)) == 3 for clone in kept)
+    assert_clean(store)

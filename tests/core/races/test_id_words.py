@@ -54,10 +54,10 @@ def _before_the_next_transaction(
     database, drop = catalog_of(store).database, Cleanup.drop
     begin = database._begin
 
-    def begin_late(timeout_ms: int) -> None:
+    def begin_late(mode: str, timeout_ms: int) -> None:
         database._begin = begin  # type: ignore[method-assign]
         act()
-        begin(timeout_ms)
+        begin(mode, timeout_ms)
 
     def drop_late(self: Cleanup, *arguments: Any) -> None:
         monkeypatch.setattr(Cleanup, "drop", drop)
