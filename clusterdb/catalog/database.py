@@ -60,7 +60,7 @@ _BUSY_TIMEOUT_MS = 30_000
 _TIMEOUTS_MS = {True: _BUSY_TIMEOUT_MS, False: 20}
 """How long a transaction that waits, or does not, tries to begin."""
 _PAUSES_S = (0, 0.001, 0.005, 0.01)
-"""When it is looked again whether a process that has committed says so, before it is taken for dead."""
+"""When it is looked again whether a process has settled its commit, before it is taken for dead."""
 _SEALS_MAX = 100
 _REMEMBERED_MAX = 65_536
 _LOG_BYTES = 1 << 20
