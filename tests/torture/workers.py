@@ -31,7 +31,10 @@ from vfs.storage import device
 PATIENCE_S = 0.03
 """How long workers wait for locks and the catalog: nobody else is at work but who was stopped for good."""
 
-_REFUSALS = ("was dropped", "has no cluster", "backtracked since", "writes are refused until", "could not be written")
+_REFUSALS = (
+    *("was dropped", "has no cluster", "backtracked since", "writes are refused until", "could not be written"),
+    "has held a lock of the store",  # by a process that is stopped: a commit that meets it is undone
+)
 
 Outcome = Literal["done", "refused", "failed", "interrupted", "died", "stopped"]
 Fate = Literal["dies", "stops", "is interrupted"]
