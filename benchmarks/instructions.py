@@ -1,7 +1,8 @@
 """Instructions of one operation, counted by callgrind: a figure that other load on the machine does not change.
 
-A child process under valgrind does an operation N times and then 2N times; the difference of the two counts, divided by
-N, is what one operation takes.  The kernel's instructions are not counted.
+A child process under valgrind does an operation N times in each of several parts; the median of their counts, without
+the first, divided by N, is what one operation takes: what happens rarely, as a checkpoint of the catalog or growth of
+the pool, is not in it.  The kernel's instructions are not counted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeVar
 
 import apsw
@@ -32,6 +34,7 @@ _MEGABYTES = 4
 _SMALL = 1  # imported by the child itself, into a store in memory
 _READ = "SELECT n, body FROM t WHERE id = ?"
 _CHANGE = "UPDATE t SET n = n + 1 WHERE id = ?"
+_PARTS = 6
 _MAX = {"point read": 12_000, "one-row commit": 20_000, "clone": 200_000}
 """Goals, by the beginning of an operation's name."""
 
@@ -86,12 +89,13 @@ def _counted(ready: Path, peer: str, count: int) -> dict[str, int]:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", f"--dump-before={MARK}"]
         child = [sys.executable, __file__, peer, folder, str(count)]
         subprocess.run([*command, *child], check=True, capture_output=True)
-        parts = sorted(output.parent.glob("callgrind.*"), key=lambda path: int(path.suffix[1:]))
-        totals = [int(re.findall(r"^totals: (\d+)", path.read_text(), re.MULTILINE)[0]) for path in parts]
+        files = sorted(output.parent.glob("callgrind.*"), key=lambda path: int(path.suffix[1:]))
+        totals = [int(re.findall(r"^totals: (\d+)", path.read_text(), re.MULTILINE)[0]) for path in files]
     names = OPERATIONS[peer]
-    if len(totals) != 3 * len(names):
+    if len(totals) != (_PARTS + 1) * len(names):
         return {}
-    return {name: round((totals[3 * at + 2] - totals[3 * at + 1]) / count) for at, name in enumerate(names)}
+    parts_of = {name: totals[at * (_PARTS + 1) + 2 :][: _PARTS - 1] for at, name in enumerate(names)}
+    return {name: round(median(parts) * _PARTS / (3 * count)) for name, parts in parts_of.items()}
 
 
 # --- the child --------------------------------------------------------------------------------------------------------
@@ -119,12 +123,11 @@ def _mark() -> None:
 
 
 def _marked(operation: Callable[[Sequence[T]], object], items: Sequence[T]) -> None:
-    """Do an operation with a third of the items, and with the others, with a mark before, between and after."""
+    """Do an operation with the items, in parts, with a mark before and after each."""
     _mark()
-    operation(items[: len(items) // 3])
-    _mark()
-    operation(items[len(items) // 3 :])
-    _mark()
+    for at in range(_PARTS):
+        operation(items[at * len(items) // _PARTS : (at + 1) * len(items) // _PARTS])
+        _mark()
 
 
 def _use(connect: Callable[[], apsw.Connection], count: int, *, connects: bool = True) -> None:
