@@ -57,8 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["Database"]
 
 _BUSY_TIMEOUT_MS = 30_000
-_TIMEOUTS_MS = {True: _BUSY_TIMEOUT_MS, False: 20}
-"""How long a transaction that waits, or does not, tries to begin."""
+_TIDY_TIMEOUT_MS = 20
 _PAUSES_S = (0, 0.001, 0.005, 0.01)
 """When it is looked again whether a process has settled its commit, before it is taken for dead."""
 _SEALS_MAX = 100
@@ -109,8 +108,9 @@ class Database:
         self.is_uncertain = False
         self._is_sealing = False
         self._timeout_ms = _BUSY_TIMEOUT_MS
+        timeouts_ms = {True: _BUSY_TIMEOUT_MS, False: _TIDY_TIMEOUT_MS}  # by whether a transaction waits
         self._durable, self._quick = (
-            {waits: _Transaction(self, mode, timeout_ms) for waits, timeout_ms in _TIMEOUTS_MS.items()}
+            {waits: _Transaction(self, mode, timeout_ms) for waits, timeout_ms in timeouts_ms.items()}
             for mode in (self._synchronous, "NORMAL")
         )
         self._words: ReadersHeader | None = None  # None: nothing is remembered
