@@ -76,11 +76,7 @@ def busy() -> Hold:
 
 def begin_busy(mark: object) -> None:
     """Mark this thread as busy until :func:`end_busy` with the same mark; the caller defers signal handlers."""
-    thread = get_ident()
-    marks = _busy.get(thread)
-    if marks is None:
-        marks = _busy.setdefault(thread, set())
-    marks.add(mark)
+    busy_marks().add(mark)
 
 
 def end_busy(mark: object) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from clusterdb.catalog.clusters import Clusters
 from clusterdb.catalog.database import Database
 from clusterdb.catalog.documents import Documents
@@ -13,9 +9,6 @@ from clusterdb.catalog.events import Events
 from clusterdb.catalog.instances import Instances
 from clusterdb.catalog.snapshots import Snapshots
 from clusterdb.catalog.volumes import Volumes
-
-if TYPE_CHECKING:
-    import apsw
 
 __all__ = ["Catalog"]
 
@@ -26,32 +19,16 @@ class Catalog:
     ``volumes`` implements the contract with the storage layer (:class:`vfs.registry.Registry`).
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        connect: Callable[[str], apsw.Connection],
-        *,
-        store_id: bytes,
-        read_only: bool = False,
-        disposable: bool = False,
-    ) -> None:
-        """Open the catalog, or create an empty one with this identity.
-
-        ``path`` is None for a catalog in memory; ``connect`` opens a plain database.  ``read_only``: nothing is
-        written; recovery works in a temporary copy, which is deleted with this object.  ``disposable``: no transaction
-        is synced; a power failure may undo the last ones.
-
-        Raises StoreFormatError, CorruptStoreError, StoreBusyError.
-        """
-        self.database = Database(path, connect, store_id=store_id, read_only=read_only, disposable=disposable)
-        self.store_id = self.database.store_id
-        self.transaction = self.database.transaction
-        self.volumes = Volumes(self.database)
-        self.clusters = Clusters(self.database)
-        self.instances = Instances(self.database)
-        self.snapshots = Snapshots(self.database, self.volumes)
-        self.events = Events(self.database)
-        self.documents = Documents(self.database)
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.store_id = database.store_id
+        self.transaction = database.transaction
+        self.volumes = Volumes(database)
+        self.clusters = Clusters(database)
+        self.instances = Instances(database)
+        self.snapshots = Snapshots(database, self.volumes)
+        self.events = Events(database)
+        self.documents = Documents(database)
 
     def close(self) -> None:
         """Close the connection."""

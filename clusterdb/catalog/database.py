@@ -89,7 +89,8 @@ class Database:
     ) -> None:
         """Open the catalog, or create an empty one with this identity.
 
-        ``connect`` opens a plain database: not through a store's own VFS, which refuses the files of stores.
+        ``path`` is None for a catalog in memory.  ``connect`` opens a plain database: not through a store's own VFS,
+        which refuses the files of stores.
         ``read_only``: nothing is written; recovery works in a temporary copy, which is deleted with this object.
         ``disposable``: no transaction is synced; a power failure may undo the last ones.
 
@@ -305,12 +306,8 @@ class Database:
 
         Raises the errors of :meth:`query`.
         """
-        words = self._words
-        if words is not None and (self._depth or words.catalog_begun == self._generation):  # as in recall()
-            row: _R | None = self._rows.get(key)
-            if row is not None:
-                return row
-        return self._read_row(key, read, argument)
+        row: _R | None = self.recall(key)
+        return self._read_row(key, read, argument) if row is None else row
 
     def _read_row(self, key: Key, read: Callable[[Any], _R | None], argument: object) -> _R | None:
         with self._guard:
@@ -391,14 +388,13 @@ class Database:
                 self._timeout_ms = timeout_ms
             words = self._words
             try:
-                self._set_synchronous(mode)
-                self._run("BEGIN IMMEDIATE")
                 for _ in range(_SEALS_MAX):
+                    self._set_synchronous(mode)
+                    self._run("BEGIN IMMEDIATE")
                     if words is None or not _has_died(words):
                         break
                     self._run("ROLLBACK")
-                    self._seal_after_death(mode)  # G5
-                    self._run("BEGIN IMMEDIATE")
+                    self._seal_after_death()  # G5
                 else:
                     raise StoreBusyError(
                         f"processes die in their commits of the store's catalog {self._path}: try again"
@@ -474,7 +470,7 @@ class Database:
             with uninterrupted, self._sealing(), self.transaction(waits=False):
                 self.change(_SEAL)
 
-    def _seal_after_death(self, mode: str) -> None:
+    def _seal_after_death(self) -> None:
         """Do the same before a transaction, durably, although that may not be (G5).
 
         Raises apsw.Error, and the errors of :meth:`query`.
@@ -489,7 +485,6 @@ class Database:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                self._set_synchronous(mode)
 
     @contextmanager
     def _sealing(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clusterdb.access.translate import of_store
 from clusterdb.catalog.catalog import Catalog
+from clusterdb.catalog.database import Database
 from clusterdb.core.context import Context
 from clusterdb.errors import (
     CorruptStoreError,
@@ -117,13 +118,14 @@ def _start(where: str, directory: Path | None, pages: PageStore, plane: DataPlan
             raise CorruptStoreError(
                 f"store '{where}': catalog.db is missing or empty, but the pool is not: restore both from one backup"
             )
-        catalog = Catalog(
+        database = Database(
             path,
             plane.connect_plain,
             store_id=os.urandom(16),
             read_only=pages.read_only,
             disposable=options.disposable,
         )
+        catalog = Catalog(database)
         try:
             pages.before_rebuild, pages.after_rebuild = options.before_rebuild, options.after_rebuild
             pages.start(catalog.volumes, catalog.store_id, rebuilds=options.rebuilds)
