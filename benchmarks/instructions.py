@@ -7,6 +7,7 @@ the pool, is not in it.  The kernel's instructions are not counted.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -50,8 +51,8 @@ OPERATIONS = {
 The last one is a private database of SQLite, which has no file: what SQLite, apsw and Python take themselves.
 """
 
-MARK = "_PyEval_SetSwitchInterval"
-"""The function of the interpreter whose calls separate the counts.  Nothing else calls it."""
+MARK = "getsid"
+"""The function of the C library whose calls separate the counts.  Nothing else calls it."""
 
 
 def instructions(folder: Path, quick: bool) -> Results:
@@ -72,7 +73,7 @@ def instructions(folder: Path, quick: bool) -> Results:
     with ThreadPoolExecutor(2) as executor:
         counts = dict(zip(OPERATIONS, executor.map(lambda peer: _counted(ready, peer, count), OPERATIONS), strict=True))
     if not all(counts.values()):
-        return [{"what": f"not measured: callgrind does not see calls of {MARK} in this build of Python"}]
+        return [{"what": f"not measured: callgrind does not see calls of {MARK} in this C library"}]
     results: Results = []
     for name in OPERATIONS["clone"]:
         row: dict[str, Any] = {"what": name} | {peer: of[name] for peer, of in counts.items() if name in of}
@@ -119,7 +120,7 @@ def main(peer: str, folder: Path, count: int) -> None:
 
 
 def _mark() -> None:
-    sys.setswitchinterval(sys.getswitchinterval())
+    os.getsid(0)
 
 
 def _marked(operation: Callable[[Sequence[T]], object], items: Sequence[T]) -> None:
