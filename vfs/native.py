@@ -82,6 +82,7 @@ class Companion:
             owner=self,
         )
         self.native.fail(pool.has_failed)
+        pool.tables.swap = _native.swap
 
     # --- called by storage and reclaim ------------------------------------------------------------------------------
     def take_waiting(self, row: VolumeRow) -> list[Superseded]:

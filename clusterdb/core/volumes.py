@@ -91,7 +91,7 @@ def durably_pinned(context: Context, ref: VersionRef) -> Iterator[Version]:
         try:
             yield handle.version._replace(volume=ref.volume.volume)
         finally:  # also when interrupted: the pin may be committed
-            pages.queue.announce_pins(handle.session, handle.row.table_index)
+            pages.queue.announce_pins(handle.row.table_index)
 
 
 def require_kept(context: Context, source: Version, text: str, *, is_pinned: bool) -> None:
@@ -180,7 +180,7 @@ def _create_clone(
     try:
         return create(pages, session, NewVolume(state, source, keeps_past), holds, require=require, add=add)
     finally:  # also after an error: the pin may be committed
-        pages.queue.announce_pins(session, volume.table_index)
+        pages.queue.announce_pins(volume.table_index)
         session.detach()
 
 

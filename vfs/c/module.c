@@ -1211,6 +1211,21 @@ static PyObject *fence(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* swap(words, index, expected, value): replace a 64-bit word of a buffer that has the expected value. */
+static PyObject *swap(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 4) return PyErr_Format(PyExc_TypeError, "swap() takes 4 arguments, not %zd", count);
+    Py_buffer words;
+    Py_ssize_t index = PyLong_AsSsize_t(arguments[1]);
+    uint64_t expected = PyLong_AsUnsignedLongLong(arguments[2]), value = PyLong_AsUnsignedLongLong(arguments[3]);
+    if (PyErr_Occurred() || PyObject_GetBuffer(arguments[0], &words, PyBUF_WRITABLE) < 0) return NULL;
+    bool is_inside = index >= 0 && index < words.len / 8 && (uintptr_t)words.buf % 8 == 0;
+    bool swapped = is_inside && swap_word((uint64_t *)words.buf + index, expected, value);
+    PyBuffer_Release(&words);
+    return is_inside ? PyBool_FromLong(swapped) : PyErr_Format(PyExc_IndexError, "BUG: there is no word %zd", index);
+}
+
 static PyMethodDef module_methods[] = {
     {"configure", (PyCFunction)(void (*)(void))configure, METH_VARARGS | METH_KEYWORDS, "Set what the module calls."},
     {"arm_points", arm_points, METH_O, "Whether named points call vfs.failpoints.reach."},
@@ -1221,6 +1236,7 @@ static PyMethodDef module_methods[] = {
     {"begin_log_vfs", begin_log_vfs, METH_NOARGS, "Register the VFS that combines writes to logs; returns its name."},
     {"end_log_vfs", end_log_vfs, METH_NOARGS, "Unregister it; the databases that it has opened use it still."},
     {"fence", fence, METH_NOARGS, "Order earlier stores before later loads."},
+    {"swap", (PyCFunction)(void (*)(void))swap, METH_FASTCALL, "swap(words, index, expected, value): whether it was."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -20,7 +20,7 @@ struct Waiting {
     bool is_worth_draining;            /* relaxed */
     uint64_t synced_to;                /* deaths in ``unsynced`` are later than this version */
     bool knows_pins;
-    uint64_t pin_counter; /* of the durable pins below (R9) */
+    uint64_t pin_mark; /* of the durable pins below (R9) */
     Pins durable_pins;
     struct Waiting *next;
 };
@@ -113,12 +113,12 @@ static bool reader_pins(Session *session, const VolumeRow *row, Pins *pins)
 
 static bool read_durable_pins(Store *store, const VolumeRow *row, Waiting *waiting, Error *error)
 {
-    uint64_t counter = get_word(&volume_record(store, row->table_index)->pins);
-    if (waiting->knows_pins && waiting->pin_counter == counter) return true;
+    uint64_t mark = get_word(&volume_record(store, row->table_index)->pins);
+    if (waiting->knows_pins && waiting->pin_mark == mark) return true;
     waiting->knows_pins = false;
     waiting->durable_pins.count = 0;
     if (!store->hooks.durable_pins(store, row, &waiting->durable_pins, error)) return false;
-    waiting->pin_counter = counter;
+    waiting->pin_mark = mark;
     waiting->knows_pins = true;
     return true;
 }

@@ -1,7 +1,8 @@
 """Locks: byte offsets in the file ``locks``, and words of shared memory that spare the calls of the system.
 
 Each offset identifies a lock, and no byte is ever written.  The data plane in C takes the two locks of a volume by
-words of its row, which it swaps in one step; Python has no such step, and locks bytes.
+words of its row, which it swaps in one step.  Python has no such step, and locks bytes; where the plane in C runs, it
+lends its own for volume locks that are not waited for.
 
 Invariants
     L1  A lock word is 0 or a *token*: the session row of its owner plus one, the generation of that row, and the epoch

@@ -162,10 +162,10 @@ class VolumeRecord(Record):
     """A row of the volume table.
 
     ``id``: the volume, with flags; ``version``: the published version; ``durable``: the newest version known to be on
-    the device; ``pins``: moves whenever a durable pin may have come or gone (R9); ``cleanup``: nonzero if reclaim work
-    waits for a writer; ``base``: the version of the volume's base; ``epoch``: see V5; ``retained``: the oldest retained
-    version, 0 if none; ``written`` and ``read``: counters of slots and reads; ``lock``, ``plain``, ``writer`` and
-    ``plain_writer``: see :mod:`vfs.format.locks`.
+    the device; ``pins``: a random value that changes whenever a durable pin may have come or gone (R9); ``cleanup``:
+    nonzero if reclaim work waits for a writer; ``base``: the version of the volume's base; ``epoch``: see V5;
+    ``retained``: the oldest retained version, 0 if none; ``written`` and ``read``: counters of slots and reads;
+    ``lock``, ``plain``, ``writer`` and ``plain_writer``: see :mod:`vfs.format.locks`.
     """
 
     __slots__ = ()

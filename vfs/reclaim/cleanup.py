@@ -434,9 +434,10 @@ class Cleanup:
 
     def _remove_rows(self, session: Session, work: _Work) -> None:
         """Announce the pins that have changed, and remove the rows and the past of the removed volumes."""
-        if work.changed or work.removed:
+        for row in work.changed:
+            self.queue.announce_pins(row.table_index)
+        if work.removed:
             with session.pool_locked():
-                self.queue.count_pins_changes(work.changed)
                 for row in work.removed:
                     self._pool.tables.remove_volume(row.table_index, row.volume)
         for row in work.removed:

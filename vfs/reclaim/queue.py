@@ -25,8 +25,9 @@ Invariants
         the last pin on it is removed until it is freed: so a sweep leaves it alone, and the death of that process
         is noticed.
         A session that closes leaves no slot reserved: its row will belong to another session.
-    R9  The pin counter of a volume moves whenever a durable pin may have been added (announced, or the session that
-        added it died) or removed; cached pins are used only while the counter does not move.
+    R9  The pin mark of a volume changes, to a random value, whenever a durable pin may have been added (announced, or
+        the session that added it died) or removed; cached pins are used only while the mark does not change.  Marks
+        that are set at the same time differ, so whoever has read the pins after the first one reads them again.
 
 Releasing pin p frees the slots reachable from p, born after the pin before p, and not reachable from the next pin, or
 from the head if there is no next pin.  Releasing a head: the same, without a successor.
@@ -39,9 +40,9 @@ of version 5 is reachable from 5, not from P's head, born after 0: free.
 
 from __future__ import annotations
 
+import os
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vfs.abc import FOREVER, Superseded
@@ -50,6 +51,7 @@ from vfs.failpoints import reach
 from vfs.format import locks
 from vfs.format.shared import FLAGS, RESERVED, VOLUME_ROWS
 from vfs.registry import IN_USE, VolumeRow
+from vfs.storage.fences import fence
 from vfs.storage.heads import durable_version, make_durable
 from vfs.storage.pool import Pool
 from vfs.storage.sessions import Session
@@ -171,27 +173,19 @@ class ReclaimQueue:
         return row.volume in self._waiting or (companion is not None and row.volume in companion.waiting_volumes())
 
     # --- pins -------------------------------------------------------------------------------------------------------
-    def announce_pins(self, session: Session, index: int) -> None:
+    def announce_pins(self, index: int) -> None:
         """Announce that the durable pins of the volume have changed, so that its writers read them again (R9).
 
         A caller that has added a pin still holds the reader's pin under which it was added (R2).
         """
-        with session.pool_locked():  # two concurrent announcements must not count as one
-            self._count_pins_change(index)
-
-    def count_pins_changes(self, rows: Iterable[VolumeRow]) -> None:
-        """Announce changes of the durable pins of volumes (the caller holds the pool lock)."""
-        for row in rows:
-            self._count_pins_change(row.table_index)
-
-    def _count_pins_change(self, index: int) -> None:
-        self.pool.tables.volume(index).pins += 1
+        self.pool.tables.volume(index).pins = int.from_bytes(os.urandom(8), "little")
+        fence()  # before the reader's pin is cleared
 
     def _durable_pins(self, row: VolumeRow) -> list[int]:
-        counter = self.pool.volume(row).pins
+        mark = self.pool.volume(row).pins
         cached = self._pins.get(row.volume)
-        if cached is None or cached[0] != counter:
-            cached = self._pins[row.volume] = (counter, self.pool.registry.pinned_versions(row.volume))
+        if cached is None or cached[0] != mark:
+            cached = self._pins[row.volume] = (mark, self.pool.registry.pinned_versions(row.volume))
         return cached[1]
 
     def reader_pins(self, session: Session, row: VolumeRow) -> list[int]:
@@ -360,7 +354,7 @@ class ReclaimQueue:
                 else:
                     self._label_leaked(reserved)
                 if 0 < record.volume <= VOLUME_ROWS:
-                    self._count_pins_change(record.volume - 1)  # before the pin is cleared (S3, R9)
+                    self.announce_pins(record.volume - 1)  # before the pin is cleared (S3, R9)
                 record.pin = record.volume = record.publishing = record.heads = 0
                 record.owner = 0
 

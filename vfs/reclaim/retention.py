@@ -10,6 +10,7 @@ from vfs.format.shared import LIVE
 from vfs.reclaim.queue import ReclaimQueue
 from vfs.reclaim.unreachable import of_past
 from vfs.registry import IN_USE, VolumeRow
+from vfs.storage.fences import fence
 from vfs.storage.heads import durable_version, find_record, head_of, make_durable
 from vfs.storage.pool import Pool
 from vfs.storage.seals import version_before_series
@@ -112,7 +113,7 @@ def give_up_past(queue: ReclaimQueue, session: Session, row: VolumeRow, before: 
         if current is not None and current.retained == retained:
             reach("past: catalog has forgotten")
             pool.volume(row).retained = retained
-            session.fence()  # before readers' pins are read (H2, H3)
+            fence()  # before readers' pins are read (H2, H3)
             queue.enqueue(row, unreachable, durable_version(pool, row))
         else:
             with session.labelling():

@@ -42,6 +42,7 @@ from vfs.interrupts import deliver
 from vfs.reclaim.cleanup import Cleanup
 from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.storage.device import punch_hole
+from vfs.storage.fences import fence
 from vfs.storage.heads import (
     durable_version,
     head_of,
@@ -149,7 +150,7 @@ class _Sweep:
     def _move_epoch(self, step: int) -> None:
         with self._session.pool_locked():  # held by a session while it labels leaked slots
             self._pool.slot_map.header.epoch += step
-        self._session.fence()  # before the flags of other sessions are read
+        fence()  # before the flags of other sessions are read
 
     # --- step 3: sessions to wait for -------------------------------------------------------------------------------
     def _await_labelling(self) -> None:

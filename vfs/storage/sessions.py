@@ -11,7 +11,8 @@ Invariants
     S4  The version word and the epoch of a volume change only under its volume lock.  Its id word gets a flag when the
         volume is dropped and changes for good when the row is given to another volume: a handle compares it at every
         pin.
-    S5  A volume's row is given to another volume, and taken from one, under the pool lock only.
+    S5  A row of the volume table is given to a volume under the catalog's write lock only, if it is free, and taken
+        from one under the pool lock only, if it is still that volume's: so neither step undoes another one.
     S6  The flag of a volume whose dropping or moving process has died is cleared in a catalog transaction only, which
         seals the catalog at its beginning if a process has died in its commit: otherwise that commit could take effect
         later, and take away what handles commit to the volume meanwhile.
@@ -24,9 +25,8 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -52,6 +52,7 @@ from vfs.format.shared import (
 from vfs.holds import Hold
 from vfs.interrupts import are_deferred
 from vfs.storage.device import LockFile, Mapping, PlainLock, open_again, wait_until
+from vfs.storage.fences import fence
 from vfs.storage.slot_map import SlotMap
 
 __all__ = ["Session", "SharedTables", "session_count_max"]
@@ -67,7 +68,10 @@ _VOLUME_TABLE = VOLUME_TABLE_BYTE // 8
 _SESSION_TABLE = SESSION_TABLE_BYTE // 8
 _ID = _VOLUME_TABLE + VolumeRecord.word("id")
 _OWNER, _VOLUME, _PIN = (SessionRecord.word(name) for name in ("owner", "volume", "pin"))
+_LOCK = _VOLUME_TABLE + VolumeRecord.word("lock")
 _R = TypeVar("_R", bound=Record)
+Swap = Callable[[memoryview, int, int, int], bool]
+"""Replace the word at an index if it has the expected value, and tell whether it had."""
 
 
 def session_count_max() -> int:
@@ -80,7 +84,9 @@ class SharedTables:
 
     def __init__(self, fd: int) -> None:
         self._mapping = Mapping(fd, writable=True)
-        self._words = self._mapping.bytes.cast("Q")
+        self.words = self._mapping.bytes.cast("Q")
+        self.swap: Swap | None = None
+        """Replaces a word of ``words`` in one step, in a process that has the plane in C."""
         self._volumes: dict[int, VolumeRecord] = {}
         self.header = ReadersHeader.at(self._mapping.bytes, 0)
 
@@ -89,7 +95,7 @@ class SharedTables:
         self._volumes.clear()
         self.header = ReadersHeader()  # detached: a view would keep the file mapped
         with suppress(BufferError):
-            self._words.release()
+            self.words.release()
         self._mapping.close()
 
     def session_high(self) -> int:
@@ -107,14 +113,14 @@ class SharedTables:
 
     def _volume_ids(self) -> list[int]:
         """The id, with its flags, of every row of the volume table."""
-        return self._words[_VOLUME_TABLE + VolumeRecord.word("id") : _SESSION_TABLE : ROW_WORDS].tolist()
+        return self.words[_VOLUME_TABLE + VolumeRecord.word("id") : _SESSION_TABLE : ROW_WORDS].tolist()
 
     def free_volume_row(self, but: Container[int] = ()) -> int:
         """The index of a free row, and none of ``but`` (it stays free while the caller holds the catalog's write lock).
 
         Raises TooManyVolumesError.
         """
-        hint, words = self.header.volume_hint, self._words
+        hint, words = self.header.volume_hint, self.words
         if hint < VOLUME_ROWS and not words[_ID + hint * ROW_WORDS] and hint not in but:
             self.header.volume_hint = hint + 1
             return hint
@@ -126,7 +132,7 @@ class SharedTables:
         raise TooManyVolumesError(f"the store already has {VOLUME_ROWS} volumes: drop some first")
 
     def set_volume(self, index: int, volume: int, version: int, durable: int, base: int, retained: int = 0) -> None:
-        """Fill a row; ``volume`` includes its flags."""
+        """Fill a free row (S5: the caller holds the catalog's write lock); ``volume`` includes its flags."""
         record = self.volume(index)
         record.version = version
         record.durable = durable
@@ -171,18 +177,18 @@ class SharedTables:
     def owners(self) -> list[int]:
         """The owner of every session row that was ever used, 0 for a free row."""
         high = self.session_high()
-        return self._words[_SESSION_TABLE + _OWNER : _SESSION_TABLE + high * ROW_WORDS : ROW_WORDS].tolist()
+        return self.words[_SESSION_TABLE + _OWNER : _SESSION_TABLE + high * ROW_WORDS : ROW_WORDS].tolist()
 
     def pins_of(self, index: int) -> list[tuple[int, int]]:
         """(row, pinned version) of every session that reads the volume with this index now."""
         high = self.session_high()
         end = _SESSION_TABLE + high * ROW_WORDS
-        volumes = self._words[_SESSION_TABLE + _VOLUME : end : ROW_WORDS].tolist()
+        volumes = self.words[_SESSION_TABLE + _VOLUME : end : ROW_WORDS].tolist()
         wanted = index + 1
         pins = []
         for row, volume in enumerate(volumes):
             if volume == wanted:
-                pin = self._words[_SESSION_TABLE + row * ROW_WORDS + _PIN]
+                pin = self.words[_SESSION_TABLE + row * ROW_WORDS + _PIN]
                 if pin:
                     pins.append((row, pin))
         return pins
@@ -198,15 +204,14 @@ class SharedTables:
 class _Labelling:
     """The body of :meth:`Session.labelling` in which signal handlers are deferred."""
 
-    __slots__ = ("_fence", "_record")
+    __slots__ = ("_record",)
 
-    def __init__(self, record: SessionRecord, fence: threading.Lock) -> None:
-        self._record, self._fence = record, fence
+    def __init__(self, record: SessionRecord) -> None:
+        self._record = record
 
     def __enter__(self) -> None:
         self._record.publishing = LABELS
-        with self._fence:  # before the epoch is read
-            pass
+        fence()  # before the epoch is read
 
     def __exit__(self, *_error: object) -> None:
         self._record.publishing = 0
@@ -228,7 +233,6 @@ class Session:
         self.head_slots: list[int] = []
         """Zeroed slots for the heads of new volumes, kept until the session is closed (see Pool.take_head_slot)."""
         self._pid = os.getpid()
-        self._fence = threading.Lock()
         self._pool_lock = PlainLock(self.locks, locks.POOL)
         self._locked: set[int] = set()
         self.volume_index = -1
@@ -237,7 +241,7 @@ class Session:
         except BaseException:
             self.locks.close()
             raise
-        self._labelling = _Labelling(self.record, self._fence)
+        self._labelling = _Labelling(self.record)
 
     def _take_row(self) -> tuple[int, SessionRecord]:
         header = self.tables.header
@@ -269,12 +273,7 @@ class Session:
     def pin(self, version: int) -> None:
         """Pin a version; the caller must then check that the head still has it (S1)."""
         self.record.pin = version
-        self.fence()
-
-    def fence(self) -> None:
-        """Order earlier stores before later loads: a lock is a full fence on x86-64 (DESIGN.md, "Memory order")."""
-        with self._fence:
-            pass
+        fence()
 
     def unpin(self) -> None:
         self.record.pin = 0
@@ -288,6 +287,13 @@ class Session:
         """Take the lock of the volume in that row of the volume table; None if any session has it, this one too."""
         if index in self._locked:
             return None
+        shared = self.tables.volume(index)
+        if self.tables.swap is not None and not shared.plain:
+            if self._is_alive(shared.lock):
+                return None
+            hold = self._try_word(index, shared, self.tables.swap)
+            if hold is not None:
+                return hold
         hold = self.locks.try_lock(locks.volume(index), partial(self._locked.discard, index))
         if hold is not None:
             if self._has_word(index):
@@ -295,6 +301,22 @@ class Session:
                 return None
             self._locked.add(index)
         return hold
+
+    def _try_word(self, index: int, shared: VolumeRecord, swap: Swap) -> Hold | None:
+        """Take the lock word of a volume, if it is free and nobody locks the byte (L2)."""
+        word = _LOCK + index * ROW_WORDS
+        token = locks.token(self.row, self.record.generation)
+        hold = Hold(partial(self._locked.discard, index), partial(swap, self.tables.words, word, token, 0))
+        try:
+            if swap(self.tables.words, word, 0, token):
+                if not shared.plain:
+                    self._locked.add(index)
+                    return hold
+                hold.close()
+        except BaseException:
+            hold.close()
+            raise
+        return None
 
     def volume_locked(self, index: int) -> Hold:
         """Take the lock of a volume, waiting until it is free.  Raises RegistryBusyError."""
@@ -312,18 +334,18 @@ class Session:
         hold = self.locks.lock(locks.volume(index), partial(setattr, self.record, "publishing", 0))
         self._wait_for_word(index, hold)
         self.record.publishing = version
-        self.fence()  # before the epoch is read
+        fence()  # before the epoch is read
         return hold
 
     def _has_word(self, index: int) -> bool:
-        """Whether a session in C has a volume's lock, whose byte this session has (L2)."""
+        """Whether another session has the word of a volume's lock, whose byte this session has (L2)."""
         shared = self.tables.volume(index)
         shared.plain = 1
-        self.fence()
+        fence()
         return self._is_alive(shared.lock)
 
     def _wait_for_word(self, index: int, hold: Hold) -> None:
-        """Wait until no session in C has the lock of a volume; close the hold if that does not come to an end."""
+        """Wait until nobody has the lock word of a volume; close the hold if that does not come to an end."""
         try:
             wait_until(lambda: not self._has_word(index), locks.volume(index))
         except BaseException:
@@ -333,7 +355,7 @@ class Session:
     def _is_alive(self, word: int) -> bool:
         """Whether a lock word names another session that lives (L1)."""
         row = locks.row_of(word)
-        if not 0 <= row < SESSION_ROWS or row == self.row:  # no session in Python has a word
+        if not 0 <= row < SESSION_ROWS or row == self.row:
             return False
         token = locks.token(row, self.tables.session(row).generation, locks.epoch_of(word))
         return token == word and self.locks.is_held_by_other(locks.session(row))
@@ -348,7 +370,7 @@ class Session:
         if hold is not None:
             shared = self.tables.volume(index)
             shared.plain_writer = 1  # L4
-            self.fence()
+            fence()
             if self._is_written_by_word(shared.writer, epoch):
                 hold.close()
                 return None
@@ -368,7 +390,7 @@ class Session:
             return self._labelling
         hold = Hold(partial(setattr, self.record, "publishing", 0))
         self.record.publishing = LABELS
-        self.fence()  # before the epoch is read
+        fence()  # before the epoch is read
         return hold
 
     @staticmethod
@@ -458,5 +480,5 @@ class Session:
             self.record.pin = self.record.volume = 0
             self.record.owner = 0
         self.record = SessionRecord()  # detached: a view would keep the tables mapped
-        self._labelling = _Labelling(self.record, self._fence)
+        self._labelling = _Labelling(self.record)
         self.locks.close()

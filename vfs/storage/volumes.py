@@ -19,6 +19,7 @@ from vfs.format.layout import HOLE, Version
 from vfs.format.shared import DAMAGED, DROPPED, FLAGS, HALTED, MOVED, VolumeRecord
 from vfs.holds import Hold, Holds
 from vfs.registry import VolumeRow, VolumeState
+from vfs.storage.fences import fence
 from vfs.storage.heads import find_record
 from vfs.storage.pool import Pool
 from vfs.storage.reader import Follow
@@ -148,8 +149,7 @@ def create(
                 is_building = new.state == VolumeState.BUILDING
                 row = registry.add_volume(row, _take_row(pool, session, holds if is_building else None))
                 base = row.base.version
-                with session.pool_locked():
-                    tables.set_volume(row.table_index, row.volume, base, base, base, row.retained)
+                tables.set_volume(row.table_index, row.volume, base, base, base, row.retained)
                 if new.source is not None:
                     registry.pin_base(row, new.source)
                 add(row)
@@ -250,7 +250,7 @@ def halted(pool: Pool, session: Session, rows: Sequence[VolumeRow], patience_s: 
             with _locked_until(session, row, deadline):
                 record.id |= HALTED
             flagged.append(row)
-        session.fence()  # S2
+        fence()  # S2
         reach("halt: handles told")
         while owners := _owners_of_pins(pool, session, rows):
             if time.monotonic() > deadline:
