@@ -11,7 +11,8 @@ Finalizers also run between two instructions: the garbage collector may call the
 in a catalog transaction.  A finalizer that finds :func:`is_busy` true leaves its work for later.
 
 Rules for using a hold
-    1  The hold is created before the action that it undoes.  Undoing an action that was not done must be harmless.
+    1  The hold is created before the action that it undoes, in the ``try`` that closes it if the action fails: one that
+       a traceback keeps must not undo a later action.  Undoing an action that was not done must be harmless.
     2  ``with session.volume_locked(...):`` needs nothing else.  A hold that is kept in a variable is closed in a
        ``finally``, by its first statement.
     3  Where signal handlers are deferred (:func:`vfs.interrupts.are_deferred`), a context manager written in Python
@@ -64,7 +65,7 @@ def busy_marks() -> set[object]:
 
 def busy() -> Hold:
     """Mark this thread as busy while the body runs."""
-    marks, mark = busy_marks(), object()
+    marks, mark = busy_marks(), object()  # one mark for each hold: a hold that is kept undoes no other one
     hold = Hold(partial(marks.discard, mark))
     try:
         marks.add(mark)

@@ -228,7 +228,13 @@ class PageStore(Pool):
         self.damage_of = partial(damage_of, self)
 
     def forget_locks(self) -> None:
-        """Close the descriptions whose locks belong to the parent, in the child of a fork."""
+        """Close the descriptions whose locks belong to the parent, in the child of a fork, and share no words with it.
+
+        Otherwise an object of the parent that ends here would release a lock, a pin or a mark that the parent has.
+        """
+        if self._is_attached and not self.read_only:
+            self.tables.make_private()
+            self.slot_map.make_private()
         for session in list(self.sessions):
             session.locks.close()
         if self.companion is not None:

@@ -26,7 +26,7 @@ def tidy(context: Context) -> None:
             if died := bool(pages.queue.bury_all(session)):
                 # a process died, perhaps between the catalog and the volume table
                 with volumes.reclaiming(), session.pool_locked():
-                    pages.tables.forget_unknown_volumes({row.volume for row in volumes.volume_rows()})
+                    pages.tables.forget_unknown_volumes({row.table_index: row.volume for row in volumes.volume_rows()})
                 retention.agree_on_past(pages, session)
         _drop_unfinished(context, session)
         pages.cleanup.tidy_all(session)

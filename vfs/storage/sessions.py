@@ -12,7 +12,9 @@ Invariants
         volume is dropped and changes for good when the row is given to another volume: a handle compares it at every
         pin.
     S5  A row of the volume table is given to a volume under the catalog's write lock only, if it is free, and taken
-        from one under the pool lock only, if it is still that volume's: so neither step undoes another one.
+        from one under the pool lock only, if it is still that volume's: so neither step undoes another one.  The number
+        of a volume whose transaction failed is given again: its row is taken from it under both locks, unless the
+        catalog has a volume with that number in that row by now.
     S6  The flag of a volume whose dropping or moving process has died is cleared in a catalog transaction only, which
         seals the catalog at its beginning if a process has died in its commit: otherwise that commit could take effect
         later, and take away what handles commit to the volume meanwhile.
@@ -90,6 +92,10 @@ class SharedTables:
         self._volumes: dict[int, VolumeRecord] = {}
         self.header = ReadersHeader.at(self._mapping.bytes, 0)
 
+    def make_private(self) -> None:
+        """Store nothing in the file any more, in the child of a fork: locks, pins and marks there are the parent's."""
+        self._mapping.make_private()
+
     def close(self) -> None:
         """Unmap the file, unless a view of it is still in use."""
         self._volumes.clear()
@@ -152,14 +158,14 @@ class SharedTables:
             if index < self.header.volume_hint:
                 self.header.volume_hint = index
 
-    def forget_unknown_volumes(self, volumes: set[int]) -> None:
-        """Free the rows of volumes that the catalog does not have.
+    def forget_unknown_volumes(self, volumes: dict[int, int]) -> None:
+        """Free the rows of volumes that the catalog does not have; ``volumes``: those that it has, by their rows.
 
         The caller holds the catalog's write lock, so that nobody is adding one, and the pool lock (S5).
         """
         for index, word in enumerate(self._volume_ids()):
             volume = word & ~FLAGS
-            if volume and volume not in volumes:
+            if volume and volume != volumes.get(index):
                 self.remove_volume(index, volume)
 
     # --- session rows -----------------------------------------------------------------------------------------------
@@ -289,11 +295,11 @@ class Session:
             return None
         shared = self.tables.volume(index)
         if self.tables.swap is not None and not shared.plain:
-            if self._is_alive(shared.lock):
-                return None
             hold = self._try_word(index, shared, self.tables.swap)
             if hold is not None:
                 return hold
+            if not shared.plain and self._is_alive(shared.lock):
+                return None
         hold = self.locks.try_lock(locks.volume(index), partial(self._locked.discard, index))
         if hold is not None:
             if self._has_word(index):
@@ -306,15 +312,17 @@ class Session:
         """Take the lock word of a volume, if it is free and nobody locks the byte (L2)."""
         word = _LOCK + index * ROW_WORDS
         token = locks.token(self.row, self.record.generation)
-        hold = Hold(partial(self._locked.discard, index), partial(swap, self.tables.words, word, token, 0))
+        hold: Hold | None = None
         try:
+            hold = Hold(partial(self._locked.discard, index), partial(swap, self.tables.words, word, token, 0))
             if swap(self.tables.words, word, 0, token):
                 if not shared.plain:
                     self._locked.add(index)
                     return hold
                 hold.close()
         except BaseException:
-            hold.close()
+            if hold is not None:
+                hold.close()
             raise
         return None
 

@@ -89,6 +89,10 @@ class SlotMap:
         usable = (self._mapping.size - MAP_HEADER_BYTES) // 2 * 2
         self._states = self._mapping.bytes[MAP_HEADER_BYTES : MAP_HEADER_BYTES + usable].cast("H")
 
+    def make_private(self) -> None:
+        """Store nothing in the file any more, in the child of a fork: what is reserved there is the parent's."""
+        self._mapping.make_private()
+
     def close(self) -> None:
         """Unmap the file, unless a view of it is still in use."""
         with suppress(BufferError):

@@ -154,14 +154,26 @@ def create(
                     registry.pin_base(row, new.source)
                 add(row)
         except BaseException:
-            if not row.volume:
-                slot_map.free([head_slot])
-            elif not registry.may_have_volume(row):
-                with session.pool_locked():
-                    tables.remove_volume(row.table_index, row.volume)
+            if not registry.may_have_volume(row):
+                if row.volume:
+                    with suppress(RegistryBusyError):  # then the row stays until dead sessions are buried
+                        _forget_row(pool, session, row)
                 slot_map.free([head_slot])
             raise
     return row
+
+
+def _forget_row(pool: Pool, session: Session, row: VolumeRow) -> None:
+    """Free the row of the volume table that a failed transaction has filled (S5).
+
+    The catalog has given the number of the volume back, so another process may have created a volume with this number
+    meanwhile, and in this row, if a third one has freed it.  In a transaction it is known.  Raises RegistryBusyError.
+    """
+    with pool.registry.transaction():
+        present = pool.registry.volume_row(row.volume)
+        if present is None or present.table_index != row.table_index:
+            with session.pool_locked():
+                pool.tables.remove_volume(row.table_index, row.volume)
 
 
 def _take_row(pool: Pool, session: Session, holds: Holds | None) -> int:

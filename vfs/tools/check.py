@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
 from vfs.format.layout import POOL_HEADER_SLOT, Version
-from vfs.format.shared import FREE, LIVE
+from vfs.format.shared import FLAGS, FREE, LIVE
 from vfs.interrupts import deliver
-from vfs.registry import IN_USE, VolumeState
+from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.storage.heads import head_of, published_version, retained
 from vfs.storage.pool import Pool
 from vfs.storage.sessions import Session
@@ -80,8 +80,12 @@ def _check(pool: Pool, walk: _Walk, name_of: Naming) -> None:
                         walk.version(version, row.volume, name_of(row.volume))
             except CorruptionError as error:
                 walk.report.problems.append(f"{name_of(row.volume)}: {error}")
-            except (VolumeDroppedError, RegistryBusyError):
-                continue  # it was dropped, or another process is changing it
+            except (VolumeDroppedError, RegistryBusyError):  # it was dropped, or another process is changing it
+                if _has_lost_its_row(pool, row):
+                    walk.report.problems.append(
+                        f"{name_of(row.volume)}: its row of the shared tables belongs to another volume: close the "
+                        "store in all processes and repair it"
+                    )
         elif row.state == VolumeState.DROPPED:
             walk.claim(row.head_slot, (-2, 0, row.volume, 0, 0), name_of(row.volume))
             head = head_of(pool, row)
@@ -91,6 +95,13 @@ def _check(pool: Pool, walk: _Walk, name_of: Naming) -> None:
     for pin in pool.registry.all_pin_rows():
         holder = pin.holder if pin.holder_volume is None else name_of(pin.holder_volume)
         walk.version(pin.version, pin.volume, f"{name_of(pin.volume)}, pinned for {holder}")
+
+
+def _has_lost_its_row(pool: Pool, row: VolumeRow) -> bool:
+    """Whether the catalog has a volume in use whose row of the volume table is free, or another volume's (S5)."""
+    id_word = pool.volume(row).id
+    present = pool.registry.volume_row(row.volume)
+    return id_word & ~FLAGS != row.volume and present is not None and present.state in IN_USE
 
 
 _Place = tuple[int, int, int, int, int]
