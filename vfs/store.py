@@ -232,15 +232,15 @@ class PageStore(Pool):
 
         Otherwise an object of the parent that ends here would release a lock, a pin or a mark that the parent has.
         """
-        if self._is_attached and not self.read_only:
-            self.tables.make_private()
-            self.slot_map.make_private()
         for session in list(self.sessions):
             session.locks.close()
         if self.companion is not None:
             self.companion.forget_locks()
         if self._locks is not None:
             self._locks.close()
+        if self._is_attached:
+            self.tables.make_private()
+            self.slot_map.make_private()
 
     # --- closing ----------------------------------------------------------------------------------------------------
     def finish(self) -> None:
