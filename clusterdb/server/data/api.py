@@ -259,6 +259,8 @@ class DataApi:
         except Error:
             if session.was_refused:
                 raise too_many() from None
+            if session.is_cancelled and self._is_closed:
+                raise shutting_down() from None
             raise
         except SessionTimeoutError:
             if not continues:

@@ -107,6 +107,11 @@ class Session:
                 future.result(_WAIT_MAX_S)
 
     @property
+    def is_cancelled(self) -> bool:
+        """Whether the work that was started last has been cancelled."""
+        return self._cancelled.is_set()
+
+    @property
     def is_running(self) -> bool:
         """Whether work has not ended yet."""
         return self._running is not None and not self._running.done()

@@ -511,6 +511,24 @@ def test_server_may_end_while_a_call_starts_the_thread_that_keeps_limits(
     asking.join()
 
 
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_query_that_the_end_of_the_server_interrupts_is_refused(store: clusterdb.Store, in_transaction: bool) -> None:
+    """The client may try again: it is not the statement that was wrong."""
+    store.create_cluster("shop")
+    api = DataApi()
+    client = Caller(api, store, "shop")
+    caller = client.begin() if in_transaction else client
+    codes: list[str] = []
+    query = f"{FOREVER} SELECT count(*) FROM c"
+    thread = threading.Thread(target=lambda: codes.append(refused(lambda: caller.execute(query))))
+    thread.start()
+    while not any(session.is_running for session in api._pool._all):
+        time.sleep(0.001)
+    api.close()
+    thread.join()
+    assert codes == ["ServiceUnavailableError"]
+
+
 def test_calls_while_the_server_ends_are_refused(store: clusterdb.Store) -> None:
     store.create_cluster("shop")
     api = DataApi()
